@@ -1,0 +1,1 @@
+"""msae: Matryoshka sparse autoencoders on language-model activations."""

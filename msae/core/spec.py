@@ -1,0 +1,72 @@
+"""`SourceSpec`: what produced a set of activations, so that an SAE is never paired with another model's."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+from msae.core.config import require
+from msae.core.errors import MismatchError
+
+IDENTITY_FIELDS = (
+    "kind",
+    "model",
+    "revision",
+    "hook_name",
+    "weight_processing",
+    "dtype",
+    "prepend_bos",
+    "context_size",
+    "d_in",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceSpec:
+    """Where activations come from. Everything that changes their values is a field.
+
+    `kind`: ``transformer_lens``, ``module``, ``array`` or ``synthetic``.
+    `model`: the hub name, or the folder's own name for a local model.
+    `revision`: the hub revision, or a fingerprint of the local weights; empty when there is none.
+    `hook_name`: as resolved by the model (an alias such as ``hook_resid_post`` is stored as what it stands for).
+    `weight_processing`: ``raw`` (the checkpoint's own weights) or ``compatibility`` (LayerNorm folded and so on).
+    `dtype`: the dtype the model ran in. `context_size`: tokens a context, special tokens included; 0 when rows have none.
+    `prepend_bos`: whether a context opens with BOS (or [CLS]).
+    `special_rows`: what became of rows at BOS, padding and other special tokens: always ``left out`` in stores made here.
+    `d_in`: numbers a row. `model_path`: where the model was opened from (not part of its identity).
+    """
+
+    kind: str
+    model: str
+    hook_name: str
+    d_in: int
+    revision: str = ""
+    weight_processing: str = "raw"
+    dtype: str = "float32"
+    prepend_bos: bool = False
+    context_size: int = 0
+    special_rows: str = "left out"
+    model_path: str = ""
+
+    def __post_init__(self) -> None:
+        require(self.d_in > 0, "d_in", self.d_in, "a positive number of dimensions")
+        require(self.context_size >= 0, "context_size", self.context_size, "0 (no contexts) or more")
+
+    def differences(self, other: SourceSpec) -> list[str]:
+        """The identity fields in which two specs differ, each as ``field: mine != theirs``."""
+        pairs = ((name, getattr(self, name), getattr(other, name)) for name in IDENTITY_FIELDS)
+        return [f"{name}: {mine!r} != {theirs!r}" for name, mine, theirs in pairs if mine != theirs]
+
+
+def require_same_source(mine: SourceSpec, theirs: SourceSpec, *, what: str, force: bool = False) -> None:
+    """Raise `MismatchError` naming every field that differs; with `force`, warn instead.
+
+    `what` says who is being paired, as in ``"the SAE in runs/a and the store acts/b"``.
+    """
+    differences = mine.differences(theirs)
+    if not differences:
+        return
+    message = f"{what} come from different sources ({'; '.join(differences)})"
+    if not force:
+        raise MismatchError(f"{message}. Use the store or model it was made with, or force=True if you mean it.")
+    warnings.warn(f"{message}; going on because force=True", stacklevel=2)

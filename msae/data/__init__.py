@@ -1,0 +1,1 @@
+"""Text: documents, and their packing into contexts with every token traced back."""
