@@ -1,0 +1,158 @@
+"""What the two peer scripts share: their arguments, their batches, the timing of steps and the figures at the end.
+
+It imports torch and safetensors alone, since it runs under the peers' own Pythons.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+WARMUP_STEPS = 2
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One library's SAE in training: `step(x)` trains on a batch, the rest reads the SAE, in the units of raw x."""
+
+    name: str
+    version: str
+    step: Callable[[Tensor], None]
+    pre_activations: Callable[[Tensor], Tensor]
+    decoder: Callable[[], tuple[Tensor, Tensor]]
+    threshold: Callable[[], float]
+
+
+def parse_arguments(description: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--d-in", type=int, default=512, help="ignored when --data is given")
+    parser.add_argument("--widths", type=int, nargs="+", default=[1024, 2048, 4096, 8192, 16384])
+    parser.add_argument("--k", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=2048)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--lr", type=float, default=3e-4)
+    parser.add_argument("--lr-warmup-steps", type=int, default=0)
+    parser.add_argument("--lr-decay-steps", type=int, default=0, help="linear, to zero, at the end")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=None, help="CPU threads; torch's own choice when left out")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--autocast", action="store_true", help="products in bfloat16, weights in float32")
+    parser.add_argument("--data", type=Path, help="safetensors with x (rows, d_in), and heldout (rows, d_in)")
+    parser.add_argument("--out", type=Path, help="where to write the JSON as well")
+    return parser.parse_args()
+
+
+def run(build: Callable[[argparse.Namespace, Tensor], Peer], description: str) -> None:
+    """Train `build(arguments, sample)` for the steps asked for; print timings, and figures where there is data."""
+    arguments = parse_arguments(description)
+    if arguments.threads is not None:
+        torch.set_num_threads(arguments.threads)
+    torch.manual_seed(arguments.seed)
+    tensors = load_file(arguments.data, device=arguments.device) if arguments.data else {}
+    if tensors:
+        arguments.d_in = tensors["x"].shape[1]
+    batches = _batches(arguments, tensors.get("x"))
+    peer = build(arguments, tensors["x"] if tensors else next(batches))
+    if not tensors:
+        for _ in range(WARMUP_STEPS):
+            peer.step(next(batches))
+    seconds = [_time(peer.step, next(batches), arguments.device) for _ in range(arguments.steps)]
+
+    report = {
+        "peer": peer.name,
+        "version": peer.version,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "device": torch.cuda.get_device_name() if arguments.device.startswith("cuda") else "cpu",
+        "threads": torch.get_num_threads(),
+        **{name: getattr(arguments, name) for name in ("d_in", "widths", "k", "batch", "steps", "lr", "seed")},
+        "autocast": arguments.autocast,
+        "data": str(arguments.data) if arguments.data else None,
+        "median_seconds": statistics.median(seconds),
+        "seconds": seconds,
+        "peak_resident_bytes": _peak_resident_bytes(),
+    }
+    if tensors:
+        report["levels"] = figures(peer, tensors.get("heldout", tensors["x"]), arguments.widths, arguments.k)
+    text = json.dumps(report, indent=2)
+    if arguments.out:
+        arguments.out.write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+@torch.no_grad()
+def figures(peer: Peer, x: Tensor, widths: list[int], k: int, rows: int = 4096) -> dict[str, object]:
+    """FVU and L0 of every prefix on `x`, by the peer's own threshold and by the one that gives L0 = k on `x`.
+
+    FVU = Σ‖x − x̂‖² / Σ‖x − x̄‖², in float64.
+    """
+    chunks = list(x.float().split(rows))
+    matched = _matched_threshold(peer, chunks, k * len(x))
+    total = float((x.double() - x.double().mean(0)).square().sum())
+    W_dec, b_dec = peer.decoder()
+    report: dict[str, object] = {}
+    for reading, threshold in (("own_threshold", peer.threshold()), ("matched_l0", matched)):
+        error, active = torch.zeros(len(widths), dtype=torch.float64), torch.zeros(len(widths))
+        fired = torch.zeros(widths[-1], dtype=torch.bool, device=x.device)
+        for chunk in chunks:
+            z = peer.pre_activations(chunk)
+            codes = torch.where(z >= threshold, z.relu(), 0.0)
+            fired |= (codes > 0).any(0)
+            for level, width in enumerate(widths):
+                residual = chunk - codes[:, :width] @ W_dec[:width] - b_dec
+                error[level] += residual.double().square().sum().cpu()
+                active[level] += (codes[:, :width] > 0).sum().cpu()
+        report[reading] = {
+            "threshold": threshold,
+            "fvu": (error / total).tolist(),
+            "l0": (active / len(x)).tolist(),
+            "dead": int((~fired).sum()),
+        }
+    return report
+
+
+def _matched_threshold(peer: Peer, chunks: list[Tensor], n_kept: int) -> float:
+    """The `n_kept`-th largest pre-activation over all chunks, or the smallest positive one when there are fewer."""
+    largest = chunks[0].new_empty(0)
+    for chunk in chunks:
+        z = peer.pre_activations(chunk)
+        largest = torch.cat([largest, z[z > 0]])
+        largest = largest.topk(min(n_kept, largest.numel())).values
+    return float(largest[-1])
+
+
+def _batches(arguments: argparse.Namespace, x: Tensor | None) -> Iterator[Tensor]:
+    generator = torch.Generator(device=arguments.device).manual_seed(arguments.seed)
+    while x is None:
+        yield torch.randn(arguments.batch, arguments.d_in, generator=generator, device=arguments.device)
+    if len(x) < arguments.batch:
+        sys.exit(f"{arguments.data} holds {len(x)} rows, fewer than one batch of {arguments.batch}")
+    while True:
+        order = torch.randperm(len(x), generator=generator, device=arguments.device)
+        for start in range(0, len(x) - arguments.batch + 1, arguments.batch):
+            yield x[order[start : start + arguments.batch]].float()
+
+
+def _time(step: Callable[[Tensor], None], x: Tensor, device: str) -> float:
+    start = time.perf_counter()
+    step(x)
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def _peak_resident_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
