@@ -45,7 +45,7 @@ def to_typed_dict(config: Any) -> dict[str, Any]:
 def from_typed_dict(registry: Mapping[str, type[T]], values: Mapping[str, Any]) -> T:
     """The inverse of `to_typed_dict`, looking ``"type"`` up in `registry`."""
     name = values.get("type")
-    if name not in registry:
+    if not isinstance(name, str) or name not in registry:
         raise ConfigError(f"unknown type {name!r}{nearest(str(name), registry)}; known: {sorted(registry)}")
     return from_dict(registry[name], {key: value for key, value in values.items() if key != "type"})
 
