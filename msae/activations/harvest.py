@@ -1,0 +1,384 @@
+"""`harvest`: run a source over documents once and keep the activations on disk, in stores that resume and verify.
+
+Rows are written in shards closed at the end of a model batch. After each shard one small progress file is replaced
+atomically, so that a harvest killed at any moment goes on from its last shard (skipping the contexts already seen costs
+their tokenisation, no model), and the finished store has the same bytes as one never interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from msae.activations.harvest_display import display
+from msae.activations.manifest import FORMAT, FORMAT_VERSION, HOLDOUT, MANIFEST, PROGRESS, HarvestSettings, is_debris
+from msae.activations.plan import DEFAULT_SHARD_ROWS, HarvestRequest, default_holdout_tokens, plan
+from msae.activations.shards import DTYPES
+from msae.activations.source import ActivationSource, ContextBatch
+from msae.activations.store import ActivationStore
+from msae.activations.writer import StoreWriter
+from msae.core.config import to_dict
+from msae.core.errors import ConfigError, CorpusError, SourceError, StoreError
+from msae.core.files import write_json
+from msae.core.spec import SourceSpec
+from msae.data.documents import Document
+
+
+def harvest(
+    source: ActivationSource,
+    documents: Iterable[Document],
+    *,
+    n_tokens: int,
+    path: Path | str,
+    dtype: str = "float16",
+    holdout_tokens: int | None = None,
+    shard_rows: int = DEFAULT_SHARD_ROWS,
+    corpus: str = "",
+    progress: bool = True,
+) -> ActivationStore:
+    """Keep `n_tokens` rows of the source's one hook in a store at `path`, and about `holdout_tokens` more beside them.
+
+    Every n-th context, from the first on, is set aside whole in ``path/holdout`` (default: a twentieth of the rows,
+    100,000 at most). `dtype` on disk: ``float16``, ``bfloat16`` or ``float32``. `corpus` describes the text for people.
+    With `progress`, a plan and a bar go to standard error. A harvest that was stopped goes on when called again with
+    the same arguments. A corpus that runs out early gives a finished, smaller store and a warning.
+
+    Raises `StoreError` when the disk is too small or fills up, when a store or anything else lies at `path`, or when
+    what was begun there had other settings or other text; `SourceError` for NaN or infinite activations; `CorpusError`
+    when there is not one row.
+    """
+    if len(source.specs) != 1:
+        raise ConfigError(
+            f"harvest takes a source with one hook, this one has {sorted(source.specs)}: use harvest_hooks"
+        )
+    (hook,) = source.specs
+    request = _request(n_tokens, dtype, holdout_tokens, shard_rows)
+    return _harvest(source, documents, request, Path(path), {hook: Path(path)}, corpus, progress)[hook]
+
+
+def harvest_hooks(
+    source: ActivationSource,
+    documents: Iterable[Document],
+    *,
+    n_tokens: int,
+    path: Path | str,
+    dtype: str = "float16",
+    holdout_tokens: int | None = None,
+    shard_rows: int = DEFAULT_SHARD_ROWS,
+    corpus: str = "",
+    progress: bool = True,
+) -> dict[str, ActivationStore]:
+    """`harvest` for every hook of the source from one pass: a store each at ``path/<hook name>``, by hook name."""
+    request = _request(n_tokens, dtype, holdout_tokens, shard_rows)
+    folders = {hook: Path(path) / hook for hook in source.specs}
+    return _harvest(source, documents, request, Path(path), folders, corpus, progress)
+
+
+def _request(n_tokens: int, dtype: str, holdout_tokens: int | None, shard_rows: int) -> HarvestRequest:
+    held_out = default_holdout_tokens(n_tokens) if holdout_tokens is None else holdout_tokens
+    return HarvestRequest(n_tokens=n_tokens, dtype=dtype, holdout_tokens=held_out, shard_rows=shard_rows)
+
+
+def _harvest(
+    source: ActivationSource,
+    documents: Iterable[Document],
+    request: HarvestRequest,
+    root: Path,
+    folders: Mapping[str, Path],
+    corpus: str,
+    progress: bool,
+) -> dict[str, ActivationStore]:
+    specs = dict(source.specs)
+    read = _Names(documents)
+    with _sole_harvest(root):
+        for folder in folders.values():
+            _require_free(folder, root)
+        run = _Harvest(specs, request, root, folders)
+        the_plan = plan(request, specs, path=root, bytes_free=_bytes_free(root), rows_done=run.rows_done)
+        the_plan.require_room()
+        run.begin()
+        with display(the_plan, shown=progress) as advance:
+            for batch in run.unseen(source.contexts(read)):
+                advance(run.take(batch, source.activations(batch), read.names))
+        run.finish(read.names, corpus or getattr(documents, "description", ""))
+    return {hook: ActivationStore.open(folder) for hook, folder in folders.items()}
+
+
+class _Harvest:
+    """The stores being written, and how far they are: the same state in memory and in the progress file."""
+
+    def __init__(
+        self, specs: Mapping[str, SourceSpec], request: HarvestRequest, root: Path, folders: Mapping[str, Path]
+    ) -> None:
+        self.specs, self.request, self.root, self.folders = specs, request, root, folders
+        self.train = {hook: StoreWriter(folders[hook], spec, request.dtype) for hook, spec in specs.items()}
+        self.held_out = {
+            hook: StoreWriter(folders[hook] / HOLDOUT, spec, request.dtype) for hook, spec in specs.items()
+        }
+        self.batches = 0
+        self.contexts = 0
+        self.digest = ""
+        if (root / PROGRESS).is_file():
+            self._restore(_read_progress(root / PROGRESS))
+
+    @property
+    def rows_done(self) -> int:
+        """Rows in each store so far, holdout not counted."""
+        return next(iter(self.train.values())).n_rows
+
+    def begin(self) -> None:
+        """Clear what a killed run left half-written, and mark the folder as a harvest under way."""
+        for folder in {self.root, *self.folders.values(), *(writer.path for writer in self.held_out.values())}:
+            for debris in [entry for entry in folder.glob(".*") if is_debris(entry)]:
+                debris.unlink()
+        self._save()
+
+    def unseen(self, contexts: Iterator[ContextBatch]) -> Iterator[ContextBatch]:
+        """The batches still to be harvested, until there are enough rows.
+
+        Raises `StoreError` when those already harvested were other ones.
+        """
+        seen, digest = 0, ""
+        while seen < self.batches or self.rows_done < self.request.n_tokens:
+            batch = next(contexts, None)
+            if batch is None:
+                break
+            seen, digest = seen + 1, _chain(digest, batch)
+            if seen > self.batches:
+                self.digest = digest
+                yield batch
+            elif seen == self.batches and digest != self.digest:
+                raise self._other_text()
+        if seen < self.batches:
+            raise self._other_text()
+
+    def take(self, batch: ContextBatch, activations: Mapping[str, Tensor], names: list[str]) -> int:
+        """Add a batch's rows to every store, and write a shard when enough are pending. Returns the rows taken."""
+        stride = self.request.holdout_stride
+        number = torch.arange(self.contexts, self.contexts + len(batch))
+        held = number % stride == 0 if stride else torch.zeros(len(batch), dtype=torch.bool)
+        keep = batch.keep.cpu()
+        to_train = _positions(keep & ~held[:, None])[: self.request.n_tokens - self.rows_done]
+        to_holdout = _positions(keep & held[:, None])
+        origins = torch.stack([field.flatten().cpu() for field in (batch.token_ids, batch.document, batch.offset)])
+        for hook, spec in self.specs.items():
+            rows = _flat_rows(activations, hook, spec, batch)
+            for writer, chosen in ((self.train[hook], to_train), (self.held_out[hook], to_holdout)):
+                kept = rows[chosen.to(rows.device)]
+                writer.add(_stored(kept, self.request.dtype, hook, origins[:, chosen], names), origins[:, chosen])
+            self.held_out[hook].add_contexts(batch.select(held.nonzero().squeeze(1)))
+        self.batches += 1
+        self.contexts += len(batch)
+        if next(iter(self.train.values())).pending_rows >= self.request.shard_rows:
+            self._flush()
+        return len(to_train) + len(to_holdout)
+
+    def finish(self, names: list[str], corpus: str) -> None:
+        """Write what is pending and the manifests; from then on the stores are finished."""
+        if self.rows_done == 0:
+            (self.root / PROGRESS).unlink()
+            raise CorpusError(
+                f"the documents gave no row for {self.root}: {len(names)} documents, {self.contexts} contexts, "
+                "of which the first is held out. Give more text, or holdout_tokens=0."
+            )
+        self._flush()
+        with self._kept_on_failure():
+            for hook, writer in self.train.items():
+                holdout = self.held_out[hook] if self.held_out[hook].n_rows else None
+                if holdout is not None:
+                    holdout.finish(names, corpus, self._settings())
+                writer.finish(names, corpus, self._settings(), holdout)
+        (self.root / PROGRESS).unlink()
+        if self.rows_done < self.request.n_tokens:
+            warnings.warn(
+                f"the documents ran out: {self.root} holds {self.rows_done:,} rows, not {self.request.n_tokens:,}. "
+                "It is finished and can be used; for more rows, give more text and harvest into another folder.",
+                stacklevel=4,
+            )
+
+    def _flush(self) -> None:
+        with self._kept_on_failure():
+            for hook in self.specs:
+                self.train[hook].flush()
+                self.held_out[hook].flush()
+            self._save()
+
+    def _save(self) -> None:
+        write_json(
+            self.root / PROGRESS,
+            {
+                "format": FORMAT,
+                "format_version": FORMAT_VERSION,
+                "request": to_dict(self.request),
+                "specs": {hook: to_dict(spec) for hook, spec in self.specs.items()},
+                "batches": self.batches,
+                "contexts": self.contexts,
+                "digest": self.digest,
+                "train": {hook: writer.state() for hook, writer in self.train.items()},
+                "held_out": {hook: writer.state() for hook, writer in self.held_out.items()},
+            },
+        )
+
+    def _restore(self, state: dict) -> None:
+        differences = [
+            f"{name}: {value!r}, now {now!r}"
+            for name, now in to_dict(self.request).items()
+            if (value := state["request"].get(name)) != now
+        ]
+        before = {hook: SourceSpec(**values) for hook, values in state["specs"].items()}
+        if before.keys() != self.specs.keys():
+            differences.append(f"hooks: {sorted(before)}, now {sorted(self.specs)}")
+        else:
+            differences += [line for hook, spec in before.items() for line in spec.differences(self.specs[hook])]
+        if differences:
+            raise StoreError(
+                f"{self.root} holds a harvest begun with other settings ({'; '.join(differences)}). Call it with those "
+                "to go on, choose another folder, or delete this one (msae.activations.manifest.remove_store)."
+            )
+        self.batches, self.contexts, self.digest = state["batches"], state["contexts"], state["digest"]
+        for hook in self.specs:
+            self.train[hook].restore(state["train"][hook])
+            self.held_out[hook].restore(state["held_out"][hook])
+
+    def _settings(self) -> HarvestSettings:
+        return HarvestSettings(
+            n_tokens=self.request.n_tokens,
+            holdout_tokens=self.request.holdout_tokens,
+            holdout_stride=self.request.holdout_stride,
+            shard_rows=self.request.shard_rows,
+            tokens_digest=self.digest,
+        )
+
+    def _other_text(self) -> StoreError:
+        return StoreError(
+            f"{self.root} holds a harvest begun on other text: its first {self.batches} batches were not these. "
+            "Give the same documents in the same order, or choose another folder."
+        )
+
+    @contextlib.contextmanager
+    def _kept_on_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except StoreError as error:
+            raise StoreError(
+                f"the harvest into {self.root} stopped at row {self.rows_done:,} of {self.request.n_tokens:,}: {error} "
+                "What was written before is kept: free some space and run the same harvest again to go on."
+            ) from error
+
+
+class _Names:
+    """Documents passed through, their names remembered in the order read."""
+
+    def __init__(self, documents: Iterable[Document]) -> None:
+        self.names: list[str] = []
+        self._documents = documents
+
+    def __iter__(self) -> Iterator[Document]:
+        for document in self._documents:
+            self.names.append(document.name)
+            yield document
+
+
+def _read_progress(path: Path) -> dict:
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise StoreError(f"{path} is not the progress of a harvest ({error}): choose another folder") from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT or state.get("format_version") != FORMAT_VERSION:
+        raise StoreError(f"{path} is not the progress of a harvest by this version of msae: choose another folder")
+    return state
+
+
+def _require_free(folder: Path, root: Path) -> None:
+    """Raise `StoreError` when a finished store, or something that is no store, lies at `folder`."""
+    if (root / PROGRESS).is_file() or not folder.is_dir():
+        return
+    if (folder / MANIFEST).is_file():
+        rows = f"{ActivationStore.open(folder).n_rows:,} rows"
+        raise StoreError(
+            f"a finished store already exists at {folder} ({rows}). Open it with ActivationStore.open, choose another "
+            "folder, or delete it first to replace it (msae.activations.manifest.remove_store)."
+        )
+    if any(not is_debris(entry) for entry in folder.iterdir()):
+        raise StoreError(f"{folder} is not empty and is no activation store: choose another folder")
+
+
+def _flat_rows(
+    activations: Mapping[str, Tensor], hook: str, spec: SourceSpec, batch: ContextBatch
+) -> Float[Tensor, "positions d_in"]:
+    expected = (*batch.token_ids.shape, spec.d_in)
+    found = tuple(activations[hook].shape) if hook in activations else "nothing"
+    if found != expected:
+        raise SourceError(f"the source gave {found} at {hook}; its spec and contexts call for {expected}")
+    return activations[hook].detach().reshape(-1, spec.d_in)
+
+
+def _stored(
+    rows: Float[Tensor, "rows d_in"], dtype: str, hook: str, origins: Int[Tensor, "3 rows"], names: list[str]
+) -> Float[Tensor, "rows d_in"]:
+    """The rows in the dtype on disk. Raises `SourceError` for NaN or infinity, `StoreError` for a float16 overflow."""
+    stored = rows.to(DTYPES[dtype])
+    if stored.isfinite().all():
+        return stored
+    row = int((~stored.isfinite().all(dim=1)).nonzero()[0])
+    _, document, offset = origins[:, row].tolist()
+    where = f"at {hook}, document {names[document] if document < len(names) else document!r}, token {offset}"
+    if rows[row].isfinite().all():
+        raise StoreError(
+            f"the activation {float(rows[row].abs().max()):.6g} {where} is beyond the range of {dtype} "
+            f"({torch.finfo(DTYPES[dtype]).max:.6g}): use dtype='bfloat16' or 'float32'."
+        )
+    raise SourceError(
+        f"the source gave NaN or infinite activations {where}. Nothing of this batch was kept. Run the model in "
+        "another dtype (float16 overflows in many models), or leave this document out."
+    )
+
+
+def _positions(mask: Tensor) -> Int[Tensor, " rows"]:
+    return mask.flatten().nonzero().squeeze(1)
+
+
+def _chain(digest: str, batch: ContextBatch) -> str:
+    link = hashlib.sha256(digest.encode())
+    for field in (batch.token_ids, batch.document, batch.offset):
+        link.update(field.cpu().int().contiguous().numpy().tobytes())
+    return link.hexdigest()
+
+
+def _bytes_free(path: Path) -> int:
+    return shutil.disk_usage(path).free
+
+
+@contextlib.contextmanager
+def _sole_harvest(root: Path) -> Iterator[None]:
+    """Create `root` and lock it for as long as this process lives; an empty folder is taken away again at the end."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make the folder {root}: {error}") from error
+    descriptor = os.open(root, os.O_RDONLY)
+    try:
+        _lock(descriptor, root)
+        yield
+    finally:
+        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            root.rmdir()
+
+
+def _lock(descriptor: int, root: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise StoreError(f"another process is harvesting into {root}: wait for it, or stop it first") from error

@@ -1,0 +1,61 @@
+"""What a person sees of a harvest: its plan, its speed and the time left, on standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from msae.activations.plan import HarvestPlan
+
+_WARM_UP_BATCHES = 1
+_MEASURED_BATCHES = 3
+
+
+@contextlib.contextmanager
+def display(the_plan: HarvestPlan, *, shown: bool) -> Iterator[Callable[[int], None]]:
+    """Print the plan and show a bar on standard error; yields a function that takes the rows of each batch."""
+    console = Console(stderr=True, quiet=not shown)
+    for line in the_plan.lines():
+        console.print(line, highlight=False, markup=False)
+    columns = (
+        TextColumn("harvest"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not shown) as bars:
+        share_done = the_plan.rows_done / the_plan.rows
+        total = the_plan.rows + the_plan.holdout_rows
+        bar = bars.add_task("harvest", total=total, completed=int(total * share_done), speed="")
+        clock = _Clock()
+
+        def advance(rows: int) -> None:
+            speed = clock.tick(rows)
+            bars.update(bar, advance=rows, speed=f"{speed:,.0f} tokens/s" if speed else "")
+            if clock.batches == _WARM_UP_BATCHES + _MEASURED_BATCHES:
+                console.print(replace(the_plan, tokens_per_second=speed).lines()[-1], highlight=False, markup=False)
+
+        yield advance
+
+
+class _Clock:
+    """Rows a second since the batches that warm the model up."""
+
+    def __init__(self) -> None:
+        self.batches = 0
+        self._rows = 0
+        self._since = 0.0
+
+    def tick(self, rows: int) -> float | None:
+        self.batches += 1
+        if self.batches <= _WARM_UP_BATCHES:
+            self._since = time.perf_counter()
+            return None
+        self._rows += rows
+        return self._rows / max(1e-9, time.perf_counter() - self._since)

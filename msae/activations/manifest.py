@@ -1,0 +1,196 @@
+"""The folder of an activation store: its manifest, the names of its files, and what a broken one is told.
+
+::
+
+    manifest.json               what the store is; the size and SHA-256 of every other file (format version 1)
+    mean.safetensors            "mean": float64 [d_in], over every row
+    documents.json              the names of the documents, in the order read
+    acts-00000.safetensors      "acts": [rows, d_in] in the store's dtype, in reading order
+    tokens-00000.safetensors    "token_id", "document", "offset": int32 [rows], the origin of each row
+    holdout/                    a store of its own: contexts kept back from training, with, beside the above,
+        contexts-00000.safetensors   "token_ids", "document", "offset": int32, "attention": bool; [contexts, context]
+
+No file holds a time, a host or a path, so that the same harvest always writes the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from msae.activations.shards import DTYPES, RESTORE
+from msae.core.config import from_dict, require
+from msae.core.errors import ConfigError, StoreError
+from msae.core.files import sha256
+from msae.core.spec import SourceSpec
+
+FORMAT = "msae activation store"
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+PROGRESS = "progress.json"
+HOLDOUT = "holdout"
+MEAN = "mean.safetensors"
+DOCUMENTS = "documents.json"
+
+
+def shard_name(kind: str, index: int) -> str:
+    """The file of shard `index`; `kind` is ``acts``, ``tokens`` or ``contexts``."""
+    return f"{kind}-{index:05d}.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileRecord:
+    """The size and checksum that one file of a store must have."""
+
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> FileRecord:
+        """The record of a file as it lies on the disk."""
+        return cls(bytes=path.stat().st_size, sha256=sha256(path))
+
+
+@dataclass(frozen=True, kw_only=True)
+class HarvestSettings:
+    """How a store was made.
+
+    `n_tokens` rows were asked for; a corpus that ran out gave fewer. Every `holdout_stride`-th context is set aside,
+    starting with the first (0: none is). `shard_rows`: rows after which a shard is closed, at the end of a model batch.
+    `tokens_digest`: a hash chain over the contexts that were read, which names the corpus as the model saw it.
+    """
+
+    n_tokens: int
+    holdout_tokens: int
+    holdout_stride: int
+    shard_rows: int
+    tokens_digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Everything a store says about itself. `context_rows`: contexts a shard, for a holdout; empty otherwise."""
+
+    spec: SourceSpec
+    dtype: str
+    n_rows: int
+    shard_rows: tuple[int, ...]
+    context_rows: tuple[int, ...]
+    mean_squared_norm: float
+    n_documents: int
+    corpus: str
+    harvest: HarvestSettings
+    files: dict[str, FileRecord] = field(default_factory=dict)
+    format: str = FORMAT
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        require(self.format == FORMAT, "format", self.format, repr(FORMAT))
+        require(
+            self.format_version == FORMAT_VERSION,
+            "format_version",
+            self.format_version,
+            f"{FORMAT_VERSION}, the one this version of msae reads; a newer store needs a newer msae",
+        )
+        require(self.dtype in DTYPES, "dtype", self.dtype, f"one of {sorted(DTYPES)}")
+        require(sum(self.shard_rows) == self.n_rows, "shard_rows", self.shard_rows, f"a sum of n_rows = {self.n_rows}")
+
+    @classmethod
+    def read(cls, path: Path) -> tuple[Manifest, str]:
+        """The manifest of the store at `path` and its fingerprint (the SHA-256 of ``manifest.json``).
+
+        Raises `StoreError` when there is no store, it is unfinished, or the manifest is not one.
+        """
+        _require_finished(path)
+        content = (path / MANIFEST).read_bytes()
+        try:
+            values = json.loads(content)
+            if not isinstance(values, dict) or values.get("format") != FORMAT:
+                raise ConfigError(f"it does not say {FORMAT!r}")
+            nested = {
+                "spec": from_dict(SourceSpec, values["spec"]),
+                "harvest": from_dict(HarvestSettings, values["harvest"]),
+                "files": {name: from_dict(FileRecord, record) for name, record in values["files"].items()},
+            }
+            manifest = from_dict(cls, values | nested)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            reason = f"missing {error}" if isinstance(error, KeyError) else str(error)
+            raise StoreError(
+                f"{path / MANIFEST} is not the manifest of an activation store: {reason}. {RESTORE}"
+            ) from error
+        return manifest, hashlib.sha256(content).hexdigest()
+
+    def check_sizes(self, path: Path) -> None:
+        """Raise `StoreError` naming every file that is missing or has another size than it was written with."""
+        wrong = []
+        for name, record in self.files.items():
+            file = path / name
+            if not file.is_file():
+                wrong.append(f"{name} is missing")
+            elif (size := file.stat().st_size) != record.bytes:
+                wrong.append(f"{name} has {size} bytes, was written with {record.bytes}")
+        _refuse(path, wrong)
+
+    def check_contents(self, path: Path) -> None:
+        """Raise `StoreError` naming every file whose SHA-256 is not the one it was written with. Reads all of them."""
+        self.check_sizes(path)
+        _refuse(
+            path,
+            [
+                f"{name} has another SHA-256 than it was written with"
+                for name, record in self.files.items()
+                if sha256(path / name) != record.sha256
+            ],
+        )
+
+
+def is_debris(path: Path) -> bool:
+    """Whether a file is what a killed process left of an atomic write."""
+    return path.name.startswith(".") and path.name.endswith(".tmp")
+
+
+def remove_store(path: Path | str) -> None:
+    """Delete the store at `path`, finished or not, and nothing else.
+
+    `path` may also be the folder of several stores that `harvest_hooks` wrote. Raises `StoreError` when it is neither,
+    or when a file that is no part of a store lies there; nothing is deleted then.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise StoreError(f"there is no activation store at {path}: nothing to remove")
+    if not holds_store(path) and not all(holds_store(entry) for entry in path.iterdir()):
+        raise StoreError(f"{path} is not an activation store: nothing was removed")
+    foreign = [str(entry.relative_to(path)) for entry in path.rglob("*") if not _is_ours(entry)]
+    if foreign:
+        raise StoreError(f"{path} also holds {foreign[:3]}, which no store has: move it away. Nothing was removed")
+    shutil.rmtree(path)
+
+
+def holds_store(path: Path) -> bool:
+    """Whether a store, finished or not, lies at `path`."""
+    return (path / MANIFEST).is_file() or (path / PROGRESS).is_file()
+
+
+def _is_ours(entry: Path) -> bool:
+    ours = entry.name in {MANIFEST, PROGRESS, MEAN, DOCUMENTS} or is_debris(entry)
+    shard = entry.suffix == ".safetensors" and entry.stem.split("-")[0] in {"acts", "tokens", "contexts"}
+    return entry.is_dir() or ours or shard
+
+
+def _require_finished(path: Path) -> None:
+    if (path / MANIFEST).is_file():
+        return
+    if not path.is_dir():
+        raise StoreError(f"there is no activation store at {path}: make one with harvest(..., path={str(path)!r})")
+    if (path / PROGRESS).is_file() or (path.parent / PROGRESS).is_file():
+        raise StoreError(f"the store at {path} is unfinished: run the same harvest again, it goes on where it stood")
+    raise StoreError(f"{path} has no {MANIFEST}, so it is not an activation store (or not a finished one)")
+
+
+def _refuse(path: Path, wrong: list[str]) -> None:
+    if wrong:
+        more = f", and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        raise StoreError(f"the store at {path} is damaged: {'; '.join(wrong[:5])}{more}. {RESTORE}")

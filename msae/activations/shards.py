@@ -1,0 +1,62 @@
+"""Safetensors files read through memory maps: a tensor of a file is a view of the disk, paid for when touched."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from msae.core.errors import StoreError
+
+DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+_SAFETENSORS_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I32": torch.int32,
+    "BOOL": torch.bool,
+}
+_LENGTH_BYTES = 8
+
+
+def map_tensors(path: Path) -> dict[str, Tensor]:
+    """Every tensor of a safetensors file as a private memory map: nothing is read until it is used.
+
+    Raises `StoreError` when the file is missing, shorter or longer than its own header says, or no safetensors file.
+    """
+    try:
+        size = path.stat().st_size
+        header, body = _read_header(path, size)
+        entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
+        mapped = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
+        tensors = {name: _view(mapped[body:], entry) for name, entry in entries.items()}
+        ends = [entry["data_offsets"][1] for entry in entries.values()]
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise StoreError(f"{path} cannot be read as a safetensors file ({error}). {RESTORE}") from error
+    if size != body + max(ends, default=0):
+        raise StoreError(f"{path} has {size} bytes, its header says {body + max(ends, default=0)}. {RESTORE}")
+    return tensors
+
+
+RESTORE = "It was truncated or altered: restore it from a copy, or delete the store and harvest it again."
+
+
+def _read_header(path: Path, size: int) -> tuple[dict[str, Any], int]:
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+        if size < _LENGTH_BYTES + length:
+            raise ValueError("it ends inside its header")
+        return json.loads(file.read(length)), _LENGTH_BYTES + length
+
+
+def _view(body: Tensor, entry: dict[str, Any]) -> Tensor:
+    start, stop = entry["data_offsets"]
+    dtype, shape = _SAFETENSORS_DTYPES[entry["dtype"]], entry["shape"]
+    if stop > len(body) or stop - start != math.prod(shape) * dtype.itemsize:
+        raise ValueError("it ends inside a tensor")
+    return body[start:stop].view(dtype).view(shape)

@@ -1,0 +1,222 @@
+"""`ActivationStore`: activations on disk, memory-mapped, with the origin of every row and a holdout of their own."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from typing import final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from msae.activations import shuffle
+from msae.activations.manifest import DOCUMENTS, HOLDOUT, MANIFEST, MEAN, Manifest, shard_name
+from msae.activations.scaling import scale_from_moments, variance_from_moments
+from msae.activations.shards import DTYPES, RESTORE, map_tensors
+from msae.activations.source import ContextBatch
+from msae.core.config import require
+from msae.core.errors import StoreError
+from msae.core.spec import SourceSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowTokens:
+    """The origin of rows: the token, its document (counted from 0 in the order read), its offset there in tokens."""
+
+    token_id: Int[Tensor, " rows"]
+    document: Int[Tensor, " rows"]
+    offset: Int[Tensor, " rows"]
+
+
+@final
+class ActivationStore:
+    """Activations of one hook on disk. Make one with `harvest`, open one with `ActivationStore.open`.
+
+    Rows are in reading order. Special tokens have none. Moments are over all rows, as stored.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, fingerprint: str) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.fingerprint = fingerprint
+        self._starts = [0, *accumulate(manifest.shard_rows)]
+        self._acts: dict[int, Tensor] = {}
+
+    @classmethod
+    def open(cls, path: Path | str) -> ActivationStore:
+        """The finished store at `path`, after checking that every file has the size it was written with.
+
+        Raises `StoreError` for a folder that is no store, an unfinished store, and a missing or truncated file.
+        """
+        manifest, fingerprint = Manifest.read(Path(path))
+        manifest.check_sizes(Path(path))
+        return cls(Path(path), manifest, fingerprint)
+
+    def __repr__(self) -> str:
+        return (
+            f"ActivationStore({str(self.path)!r}: {self.n_rows:,} rows of {self.d_in} {self.dtype}, "
+            f"{self.spec.model} {self.spec.hook_name})"
+        )
+
+    def __len__(self) -> int:
+        return self.n_rows
+
+    @property
+    def spec(self) -> SourceSpec:
+        """What made the activations."""
+        return self.manifest.spec
+
+    @property
+    def dtype(self) -> str:
+        """``float16``, ``bfloat16`` or ``float32``: the dtype on disk. Reading always gives float32."""
+        return self.manifest.dtype
+
+    @property
+    def d_in(self) -> int:
+        """Numbers a row."""
+        return self.manifest.spec.d_in
+
+    @property
+    def n_rows(self) -> int:
+        """Rows, holdout not included."""
+        return self.manifest.n_rows
+
+    @property
+    def mean_squared_norm(self) -> float:
+        """E‖x‖² over all rows."""
+        return self.manifest.mean_squared_norm
+
+    @cached_property
+    def mean(self) -> Float[Tensor, " d_in"]:
+        """The mean row, float32."""
+        return self._exact_mean.float()
+
+    @cached_property
+    def scale(self) -> float:
+        """s with E‖s·x‖² = d_in."""
+        return scale_from_moments(self.mean_squared_norm, self.d_in)
+
+    @cached_property
+    def variance(self) -> float:
+        """E‖x − mean‖² over all rows."""
+        return variance_from_moments(self._exact_mean, self.mean_squared_norm)
+
+    @cached_property
+    def holdout(self) -> ActivationStore | None:
+        """The contexts set aside and never trained on, a store of its own; None when none were."""
+        return ActivationStore.open(self.path / HOLDOUT) if f"{HOLDOUT}/{MANIFEST}" in self.manifest.files else None
+
+    def rows(self, start: int, stop: int) -> Float[Tensor, "rows d_in"]:
+        """Rows [start, stop) in reading order, as float32."""
+        self._check_range(start, stop)
+        return self.gather([(start, stop)]).float()
+
+    def tokens(self, start: int, stop: int) -> RowTokens:
+        """The origin of rows [start, stop)."""
+        self._check_range(start, stop)
+        pieces = [(self._shard_tokens(shard), a, b) for shard, a, b in self._pieces(start, stop)]
+        return RowTokens(
+            **{
+                name: torch.cat(
+                    [torch.empty(0, dtype=torch.long), *(tensors[name][a:b].long() for tensors, a, b in pieces)]
+                )
+                for name in ("token_id", "document", "offset")
+            }
+        )
+
+    def document_names(self) -> list[str]:
+        """The names of the documents, so that ``names[tokens.document]`` tells where a row is from."""
+        return json.loads((self.path / DOCUMENTS).read_text(encoding="utf-8"))
+
+    def contexts(self, batch_size: int = 16) -> Iterator[ContextBatch]:
+        """The full contexts of a holdout, special tokens included, in the order read.
+
+        Raises `StoreError` for a store that is not a holdout: use ``store.holdout.contexts()``.
+        """
+        if not self.manifest.context_rows:
+            raise StoreError(
+                f"{self.path} keeps rows but no contexts: only a holdout does, see store.holdout.contexts()"
+            )
+        require(batch_size > 0, "batch_size", batch_size, "at least one context")
+        return self._contexts(batch_size)
+
+    def batches(
+        self,
+        batch_size: int,
+        *,
+        seed: int,
+        start: int = 0,
+        buffer_rows: int | None = None,
+        prefetch: bool = True,
+    ) -> Iterator[Float[Tensor, "batch d_in"]]:
+        """Endless shuffled float32 batches, each row once an epoch; see `msae.activations.shuffle`.
+
+        The same (seed, batch_size, buffer_rows) gives the same sequence, and `start` (batches already consumed) goes on
+        in it. `buffer_rows` defaults to 128 MiB of rows (a prefetching reader holds up to two buffers).
+        A batch may span two epochs, and a batch larger than the store repeats rows.
+        """
+        buffer_rows = buffer_rows or max(1, shuffle.BUFFER_BYTES // (self.d_in * DTYPES[self.dtype].itemsize))
+        batches = shuffle.shuffled_batches(self, batch_size, seed=seed, start=start, buffer_rows=buffer_rows)
+        return shuffle.prefetched(batches) if prefetch else batches
+
+    def gather(self, spans: Sequence[tuple[int, int]]) -> Float[Tensor, "rows d_in"]:
+        """The rows of every [start, stop) span, one span after the other, in the dtype on disk."""
+        out = torch.empty(sum(stop - start for start, stop in spans), self.d_in, dtype=DTYPES[self.dtype])
+        filled = 0
+        for start, stop in spans:
+            for shard, a, b in self._pieces(start, stop):
+                out[filled : filled + b - a] = self._shard_acts(shard)[a:b]
+                filled += b - a
+        return out
+
+    def verify(self) -> None:
+        """Read every file, the holdout's too, and raise `StoreError` naming those whose SHA-256 has changed."""
+        self.manifest.check_contents(self.path)
+        if self.holdout is not None:
+            self.holdout.verify()
+
+    @cached_property
+    def _exact_mean(self) -> Float[Tensor, " d_in"]:
+        return map_tensors(self.path / MEAN)["mean"].clone()
+
+    def _pieces(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+        """The parts of rows [start, stop) in each shard, as (shard, first, last + 1) counted in the shard."""
+        shard = bisect_right(self._starts, start) - 1
+        while start < stop:
+            end = min(stop, self._starts[shard + 1])
+            yield shard, start - self._starts[shard], end - self._starts[shard]
+            start, shard = end, shard + 1
+
+    def _shard_acts(self, shard: int) -> Tensor:
+        if shard not in self._acts:
+            path = self.path / shard_name("acts", shard)
+            acts = map_tensors(path).get("acts")
+            expected = ((self.manifest.shard_rows[shard], self.d_in), DTYPES[self.dtype])
+            if acts is None or (tuple(acts.shape), acts.dtype) != expected:
+                raise StoreError(f"{path} does not hold the {expected} its manifest says. {RESTORE}")
+            self._acts[shard] = acts
+        return self._acts[shard]
+
+    def _shard_tokens(self, shard: int) -> dict[str, Tensor]:
+        return map_tensors(self.path / shard_name("tokens", shard))
+
+    def _contexts(self, batch_size: int) -> Iterator[ContextBatch]:
+        for shard in range(len(self.manifest.context_rows)):
+            tensors = map_tensors(self.path / shard_name("contexts", shard))
+            for part in torch.arange(self.manifest.context_rows[shard]).split(batch_size):
+                yield ContextBatch(
+                    token_ids=tensors["token_ids"][part].long(),
+                    document=tensors["document"][part].long(),
+                    offset=tensors["offset"][part].long(),
+                    attention=tensors["attention"][part].clone(),
+                )
+
+    def _check_range(self, start: int, stop: int) -> None:
+        if not 0 <= start <= stop <= self.n_rows:
+            raise StoreError(f"rows [{start}, {stop}) were asked of {self.path}, which has {self.n_rows}")

@@ -1,0 +1,164 @@
+"""`StoreWriter`: one store folder being written, shard by shard, with running sums that survive a restart exactly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from msae.activations.manifest import (
+    DOCUMENTS,
+    MANIFEST,
+    MEAN,
+    FileRecord,
+    HarvestSettings,
+    Manifest,
+    shard_name,
+)
+from msae.activations.shards import RESTORE
+from msae.activations.source import ContextBatch
+from msae.core.config import to_dict
+from msae.core.errors import StoreError
+from msae.core.files import write_json, write_tensors
+from msae.core.spec import SourceSpec
+
+_PADDING = {"token_ids": 0, "document": -1, "offset": -1, "attention": False}
+
+
+class StoreWriter:
+    """Collects rows in memory until `flush` writes them as the next shard; `finish` writes the manifest, last of all.
+
+    Sums are float64, kept per dimension and added batch by batch, so that neither the number of threads nor a restart
+    at a flush changes a bit of them.
+    """
+
+    def __init__(self, path: Path, spec: SourceSpec, dtype: str) -> None:
+        self.path, self.spec, self.dtype = path, spec, dtype
+        self.n_rows = 0
+        self.n_documents = 0
+        self.shard_rows: list[int] = []
+        self.context_rows: list[int] = []
+        self.files: dict[str, FileRecord] = {}
+        self._sum = torch.zeros(spec.d_in, dtype=torch.float64)
+        self._sum_of_squares = torch.zeros(spec.d_in, dtype=torch.float64)
+        self._rows: list[Tensor] = []
+        self._tokens: list[Tensor] = []
+        self._contexts: list[ContextBatch] = []
+
+    @property
+    def pending_rows(self) -> int:
+        """Rows not yet on the disk."""
+        return self.n_rows - sum(self.shard_rows)
+
+    def add(self, rows: Float[Tensor, "rows d_in"], tokens: Int[Tensor, "3 rows"]) -> None:
+        """Take rows in the store's dtype; `tokens` stacks token ids, documents and offsets."""
+        if len(rows) == 0:
+            return
+        sums = torch.stack(_column_sums(rows)).cpu()
+        self._sum += sums[0]
+        self._sum_of_squares += sums[1]
+        self._rows.append(rows.cpu())
+        self._tokens.append(tokens.to("cpu", torch.int32))
+        self.n_rows += len(rows)
+        self.n_documents = max(self.n_documents, int(tokens[1].max()) + 1)
+
+    def add_contexts(self, batch: ContextBatch) -> None:
+        """Keep whole contexts, special tokens included."""
+        if len(batch):
+            self._contexts.append(batch)
+
+    def flush(self) -> None:
+        """Write what is pending as the next shard."""
+        if self._rows:
+            index = len(self.shard_rows)
+            names = ("token_id", "document", "offset")
+            self._write(shard_name("acts", index), {"acts": torch.cat(self._rows)})
+            self._write(shard_name("tokens", index), dict(zip(names, torch.cat(self._tokens, dim=1), strict=True)))
+            self.shard_rows.append(sum(len(rows) for rows in self._rows))
+            self._rows, self._tokens = [], []
+        if self._contexts:
+            contexts = _stack(self._contexts)
+            self._write(shard_name("contexts", len(self.context_rows)), contexts)
+            self.context_rows.append(len(contexts["token_ids"]))
+            self._contexts = []
+
+    def finish(
+        self, names: list[str], corpus: str, settings: HarvestSettings, holdout: StoreWriter | None = None
+    ) -> None:
+        """Write the mean, the documents' names and, last, the manifest. Everything pending must have been flushed."""
+        self._write(MEAN, {"mean": self._sum / self.n_rows})
+        known = names[: self.n_documents]
+        unnamed = [f"{self.spec.model}[{index}]" for index in range(len(known), self.n_documents)]
+        write_json(self.path / DOCUMENTS, known + unnamed)
+        self.files[DOCUMENTS] = FileRecord.of(self.path / DOCUMENTS)
+        if holdout is not None:
+            name = holdout.path.relative_to(self.path) / MANIFEST
+            self.files[name.as_posix()] = FileRecord.of(self.path / name)
+        manifest = Manifest(
+            spec=self.spec,
+            dtype=self.dtype,
+            n_rows=self.n_rows,
+            shard_rows=tuple(self.shard_rows),
+            context_rows=tuple(self.context_rows),
+            mean_squared_norm=float(self._sum_of_squares.sum()) / self.n_rows,
+            n_documents=self.n_documents,
+            corpus=corpus,
+            harvest=settings,
+            files=dict(sorted(self.files.items())),
+        )
+        write_json(self.path / MANIFEST, to_dict(manifest))
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs to go on after the last flush, as JSON values (floats as hex, so exact)."""
+        return {
+            "shard_rows": self.shard_rows,
+            "context_rows": self.context_rows,
+            "n_documents": self.n_documents,
+            "files": {name: to_dict(record) for name, record in self.files.items()},
+            "sum": [value.hex() for value in self._sum.tolist()],
+            "sum_of_squares": [value.hex() for value in self._sum_of_squares.tolist()],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`. Raises `StoreError` when a shard written before is missing or has changed its size."""
+        self.shard_rows, self.context_rows = list(state["shard_rows"]), list(state["context_rows"])
+        self.n_rows, self.n_documents = sum(self.shard_rows), state["n_documents"]
+        self.files = {name: FileRecord(**record) for name, record in state["files"].items()}
+        self._sum = _from_hex(state["sum"])
+        self._sum_of_squares = _from_hex(state["sum_of_squares"])
+        for name, record in self.files.items():
+            file = self.path / name
+            if not file.is_file() or file.stat().st_size != record.bytes:
+                raise StoreError(
+                    f"cannot go on with the harvest in {self.path}: {name} is not as it was written. {RESTORE}"
+                )
+
+    def _write(self, name: str, tensors: dict[str, Tensor]) -> None:
+        write_tensors(self.path / name, tensors)
+        self.files[name] = FileRecord.of(self.path / name)
+
+
+def _column_sums(rows: Float[Tensor, "rows d_in"]) -> tuple[Tensor, Tensor]:
+    """Σx and Σx² of each dimension in float64, on the rows' own device where it has float64."""
+    exact = (rows.cpu() if rows.device.type == "mps" else rows).double()
+    return exact.sum(dim=0), exact.square().sum(dim=0)
+
+
+def _from_hex(values: list[str]) -> Float[Tensor, " d_in"]:
+    return torch.tensor([float.fromhex(value) for value in values], dtype=torch.float64)
+
+
+def _stack(batches: list[ContextBatch]) -> dict[str, Tensor]:
+    """All contexts as one tensor per field, shorter ones padded at the end."""
+    width = max(batch.token_ids.shape[1] for batch in batches)
+
+    def field(name: str, padding: int) -> Tensor:
+        parts = [getattr(batch, name).cpu() for batch in batches]
+        padded = [torch.nn.functional.pad(part, (0, width - part.shape[1]), value=padding) for part in parts]
+        whole = torch.cat(padded)
+        return whole if whole.dtype == torch.bool else whole.int()
+
+    return {name: field(name, padding) for name, padding in _PADDING.items()}
