@@ -6,7 +6,7 @@ class MsaeError(Exception):
 
 
 class ConfigError(MsaeError, ValueError):
-    """A setting is missing, unknown, or out of range. The message names the field, the value and what would be right."""
+    """A setting is missing, unknown, or out of range. The message names field, value and what is right."""
 
 
 class CorpusError(MsaeError):

@@ -23,9 +23,11 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     try:
         write(temporary)
         _flush_to_disk(temporary)
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
-        raise StoreError(f"could not write {path}: {error}. Nothing was changed; check the disk and its rights.") from error
+        raise StoreError(
+            f"could not write {path}: {error}. Nothing was changed; check the disk and its rights."
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()

@@ -30,9 +30,9 @@ class SourceSpec:
     `revision`: the hub revision, or a fingerprint of the local weights; empty when there is none.
     `hook_name`: as resolved by the model (an alias such as ``hook_resid_post`` is stored as what it stands for).
     `weight_processing`: ``raw`` (the checkpoint's own weights) or ``compatibility`` (LayerNorm folded and so on).
-    `dtype`: the dtype the model ran in. `context_size`: tokens a context, special tokens included; 0 when rows have none.
+    `dtype`: the dtype the model ran in. `context_size`: tokens a context, special tokens included; 0: none.
     `prepend_bos`: whether a context opens with BOS (or [CLS]).
-    `special_rows`: what became of rows at BOS, padding and other special tokens: always ``left out`` in stores made here.
+    `special_rows`: what became of rows at BOS, padding and other special tokens: ``left out`` in stores made here.
     `d_in`: numbers a row. `model_path`: where the model was opened from (not part of its identity).
     """
 

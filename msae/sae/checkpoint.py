@@ -1,0 +1,241 @@
+"""Saving and loading an SAE. The folder has the SAELens 6 inference layout: SAELens, SAEBench and Neuronpedia open it.
+
+cfg.json                 SAELens' fields; ours (levels, nesting, activation function, source, records) in metadata.msae
+sae_weights.safetensors  W_enc, b_enc, W_dec, b_dec (+ threshold)
+probe.safetensors        a few rows of activations, for the self-check on load
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from msae.core.config import from_dict, from_typed_dict, to_dict, to_typed_dict
+from msae.core.errors import CheckpointError
+from msae.core.files import write_json, write_tensors
+from msae.core.spec import SourceSpec
+from msae.sae.activation_fns import ACTIVATION_FNS, ActivationFunction, BatchTopK, JumpReLU, ReLU, TopK
+from msae.sae.autoencoder import LevelRecord, SparseAutoencoder
+from msae.sae.metrics import LevelAccumulator
+from msae.sae.nesting import NESTINGS
+
+FORMAT_VERSION = 1
+SAE_LENS_VERSION = "6.54.12"
+ARCHITECTURES: dict[type[ActivationFunction], str] = {
+    BatchTopK: "jumprelu",
+    JumpReLU: "jumprelu",
+    TopK: "topk",
+    ReLU: "standard",
+}
+MAX_PROBE_ROWS = 256
+L0_TOLERANCE, FVU_TOLERANCE = 0.02, 0.01
+
+
+def save(sae: SparseAutoencoder, path: str | Path, probe: Float[Tensor, "rows d_in"] | None = None) -> Path:
+    """Write `sae` to the folder `path` (each file whole or not at all; `cfg.json` last) and return it.
+
+    `probe`: rows of activations (at most 256 are kept) on which `load` will check L0 and FVU of every level.
+    Raises `CheckpointError` for weights that are not finite or a threshold that was never set.
+    """
+    path = Path(path)
+    tensors = {name: tensor.detach().cpu() for name, tensor in sae.named_parameters()}
+    architecture = _architecture(sae.activation_fn)
+    if architecture != "jumprelu":
+        del tensors["threshold"]
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            hint = "finish training first" if name == "threshold" else "the SAE has diverged"
+            raise CheckpointError(f"{name} holds values that are not finite ({hint}); {path} was not written")
+    recorded: dict[str, Any] = {}
+    if probe is not None:
+        probe = probe[:MAX_PROBE_ROWS].detach().cpu().float().clone()
+        recorded = {"probe": _probe_figures(sae, probe)}
+        write_tensors(path / "probe.safetensors", {"x": probe})
+    write_tensors(path / "sae_weights.safetensors", tensors)
+    write_json(path / "cfg.json", _config(sae, architecture, recorded))
+    return path
+
+
+def load(path: str | Path, *, device: str = "cpu", check: bool = True) -> SparseAutoencoder:
+    """Open an SAE saved by msae or by SAELens (jumprelu, topk, standard); it comes in `eval()` mode.
+
+    Raises `CheckpointError` when files are missing, truncated or foreign, and (`check`) when the L0 or FVU of any level
+    on the stored probe rows is not what was recorded on saving.
+    """
+    path = Path(path)
+    if not (path / "cfg.json").is_file() and (path / "sae" / "cfg.json").is_file():
+        path = path / "sae"
+    config = _read_config(path / "cfg.json")
+    ours = config.get("metadata", {}).get("msae", {})
+    tensors = _read_tensors(path / "sae_weights.safetensors")
+    d_in, d_sae = config["d_in"], config["d_sae"]
+    fn, nesting = _parts(config, ours)
+    dtype = getattr(torch, str(config["dtype"]).removeprefix("torch."))
+    sae = SparseAutoencoder(d_in, d_sae, fn, nesting, dtype=dtype)
+    expected = {name: tuple(parameter.shape) for name, parameter in sae.named_parameters() if name in tensors}
+    given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    missing = {"W_enc", "b_enc", "W_dec", "b_dec"} - set(given)
+    if _architecture(fn) == "jumprelu":
+        missing |= {"threshold"} - set(given)
+    if missing or expected != given:
+        raise CheckpointError(
+            f"{path / 'sae_weights.safetensors'} holds {given}, cfg.json calls for {expected}"
+            + (f" and {sorted(missing)}" if missing else "")
+        )
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            sae.get_parameter(name).copy_(tensor)
+        if not config.get("apply_b_dec_to_input", True):
+            sae.b_enc += sae.b_dec @ sae.W_enc
+    if ours.get("source"):
+        sae.source = from_dict(SourceSpec, ours["source"])
+    sae.recorded = tuple(from_dict(LevelRecord, record) for record in ours.get("recorded", ()))
+    sae.eval()
+    if check and "probe" in ours:
+        _self_check(sae, path, ours["probe"])
+    return sae.to(device)
+
+
+def _config(sae: SparseAutoencoder, architecture: str, recorded: dict[str, Any]) -> dict[str, Any]:
+    source = sae.source
+    hook_name = source.hook_name if source else ""
+    metadata: dict[str, Any] = {
+        "sae_lens_version": SAE_LENS_VERSION,
+        "sae_lens_training_version": SAE_LENS_VERSION,
+        "model_name": source.model if source else "",
+        "hook_name": _transformer_lens_3_name(hook_name),
+        "hook_head_index": None,
+        "context_size": source.context_size if source else None,
+        "prepend_bos": source.prepend_bos if source else None,
+        "seqpos_slice": [None],
+        "model_from_pretrained_kwargs": {},
+        "training_architecture": f"matryoshka_{type(sae.activation_fn).__name__.lower()}",
+        "training_architecture_details": {
+            "matryoshka_widths": list(sae.prefix_widths),
+            "k": sae.activation_fn.target_l0(),
+        },
+        "msae": {
+            "format_version": FORMAT_VERSION,
+            "activation_fn": to_typed_dict(sae.activation_fn),
+            "nesting": to_typed_dict(sae.nesting),
+            "source": to_dict(source) if source else None,
+            "recorded": [to_dict(record) for record in sae.recorded],
+            **recorded,
+        },
+    }
+    if sae.recorded:
+        metadata["l0"] = sae.recorded[-1].l0
+    config: dict[str, Any] = {
+        "architecture": architecture,
+        "d_in": sae.d_in,
+        "d_sae": sae.d_sae,
+        "dtype": str(sae.dtype).removeprefix("torch."),
+        "device": "cpu",
+        "apply_b_dec_to_input": True,
+        "normalize_activations": "none",
+        "reshape_activations": "none",
+        "metadata": metadata,
+    }
+    if isinstance(sae.activation_fn, TopK):
+        config |= {"k": sae.activation_fn.k, "rescale_acts_by_decoder_norm": False}
+    return config
+
+
+def _transformer_lens_3_name(hook_name: str) -> str:
+    """SAELens runs on TransformerLens 3, where the residual stream after a block is called `hook_resid_post`."""
+    block = hook_name.removesuffix(".hook_out")
+    parts = block.split(".")
+    is_block = len(parts) == 2 and parts[0] == "blocks" and hook_name.endswith(".hook_out")
+    return f"{block}.hook_resid_post" if is_block else hook_name
+
+
+def _parts(config: dict[str, Any], ours: dict[str, Any]) -> tuple[ActivationFunction, Any]:
+    """The activation function and nesting: ours if recorded, else what a SAELens folder implies."""
+    version = ours.get("format_version", FORMAT_VERSION)
+    if version > FORMAT_VERSION:
+        raise CheckpointError(f"this SAE has format {version}, this msae reads up to {FORMAT_VERSION}: upgrade msae")
+    if ours:
+        return from_typed_dict(ACTIVATION_FNS, ours["activation_fn"]), from_typed_dict(NESTINGS, ours["nesting"])
+    if config.get("normalize_activations", "none") != "none":
+        raise CheckpointError(
+            f"normalize_activations = {config['normalize_activations']!r}: only folded SAEs can be opened"
+        )
+    if config.get("rescale_acts_by_decoder_norm"):
+        raise CheckpointError("rescale_acts_by_decoder_norm is set: fold the decoder norms in SAELens first")
+    details = config.get("metadata", {}).get("training_architecture_details") or {}
+    widths = details.get("matryoshka_widths")
+    nesting = {"type": "FixedPrefixes", "widths": widths} if widths else {"type": "Unnested"}
+    architecture = config["architecture"]
+    fns: dict[str, dict[str, Any]] = {
+        "jumprelu": {"type": "JumpReLU", "l0": config.get("metadata", {}).get("l0") or config["d_sae"]},
+        "topk": {"type": "TopK", "k": config.get("k")},
+        "standard": {"type": "ReLU", "l1_coefficient": 0.0},
+    }
+    if architecture not in fns:
+        raise CheckpointError(f"architecture {architecture!r} is not one of {sorted(fns)}")
+    return from_typed_dict(ACTIVATION_FNS, fns[architecture]), from_typed_dict(NESTINGS, nesting)
+
+
+def _architecture(fn: ActivationFunction) -> str:
+    for cls, name in ARCHITECTURES.items():
+        if isinstance(fn, cls):
+            return name
+    raise CheckpointError(f"{type(fn).__name__} has no entry in ARCHITECTURES: it cannot be saved for SAELens")
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        missing = {"architecture", "d_in", "d_sae", "dtype"} - set(config)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} does not exist: {path.parent} is not a saved SAE") from error
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"{path} is not readable JSON ({error}); was it cut off?") from error
+    if missing:
+        raise CheckpointError(f"{path} lacks {sorted(missing)}: not a SAELens 6 folder")
+    return config
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); it is missing or cut off: copy it again") from error
+
+
+@torch.no_grad()
+def _probe_figures(sae: SparseAutoencoder, probe: Float[Tensor, "rows d_in"]) -> list[dict[str, Any]]:
+    was_training = sae.training
+    try:
+        accumulator = LevelAccumulator(sae.eval())
+        accumulator.update(probe)
+    finally:
+        sae.train(was_training)
+    return [{"width": row.width, "l0": row.l0, "fvu": row.fvu} for row in accumulator.figures()]
+
+
+def _self_check(sae: SparseAutoencoder, path: Path, recorded: list[dict[str, Any]]) -> None:
+    probe = _read_tensors(path / "probe.safetensors").get("x")
+    if probe is None or probe.ndim != 2 or probe.shape[1] != sae.d_in:
+        raise CheckpointError(f"{path / 'probe.safetensors'} does not hold rows of width {sae.d_in}: copy it again")
+    for measured, said in zip(_probe_figures(sae, probe), recorded, strict=True):
+        l0_off = abs(measured["l0"] - said["l0"]) > L0_TOLERANCE * max(1.0, said["l0"])
+        fvu_off = abs(measured["fvu"] - said["fvu"]) > FVU_TOLERANCE * max(1e-3, said["fvu"])
+        if l0_off or fvu_off:
+            raise CheckpointError(
+                f"{path} does not behave as when it was saved: at width {said['width']} the probe rows give "
+                f"L0 {measured['l0']:.3f} (recorded {said['l0']:.3f}) and FVU {measured['fvu']:.5f} "
+                f"(recorded {said['fvu']:.5f}). Its weights were changed or damaged; copy it again, "
+                "or load(path, check=False) to look at it as it is."
+            )
+
+
+__all__ = ["load", "save"]

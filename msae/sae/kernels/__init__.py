@@ -1,0 +1,1 @@
+"""Kernels: one step's losses and gradients. `reference` is dense and obviously right; the others must equal it."""

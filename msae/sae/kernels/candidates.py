@@ -1,0 +1,164 @@
+"""Finding the few pre-activations that can be selected, without ever holding all of them.
+
+The encoder's product is made a block of latents at a time, and only entries above a floor leave a block. The floor
+comes from the last batch; it is a guess that decides how much work is done, never what is found: when too few entries
+pass, the search goes on until the selection is certain, so the result equals that of a dense search.
+
+Where the processor multiplies bf16 much faster than fp32, blocks are screened in bf16. By Cauchy–Schwarz an entry is
+off by at most ‖x‖‖w − bf16(w)‖ + ‖x − bf16(x)‖‖bf16(w)‖ (and the rounding of the result), so lowering the floor by that
+much loses nothing; entries that pass are then computed in fp32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from msae.sae.activation_fns import BatchTopK, JumpReLU, TopK, counts_per_row, largest
+from msae.sae.autoencoder import SparseAutoencoder
+from msae.sae.kernels.products import sampled_product
+
+FLOOR_RATIO = 0.9
+SAMPLE_ROWS = 64
+BF16_HALF_ULP = 2.0**-8
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Some (row, latent) entries of a batch's pre-activations, sorted by row, then latent."""
+
+    row: Int[Tensor, " n"]
+    latent: Int[Tensor, " n"]
+    pre: Float[Tensor, " n"]
+
+    def where(self, keep: Bool[Tensor, " n"]) -> Entries:
+        """The entries at which `keep` holds."""
+        return Entries(self.row[keep], self.latent[keep], self.pre[keep])
+
+
+class CandidateFinder:
+    """Finds the entries an activation function selects. `block`: the most pre-activations held at once."""
+
+    def __init__(self, block: int) -> None:
+        self.block = block
+        self._floor: float | None = None
+
+    def selected(self, sae: SparseAutoencoder, centred: Float[Tensor, "batch d_in"]) -> Entries:
+        """Exactly the entries that fire while training (for JumpReLU also those within ε/2 below θ).
+
+        `centred`: x − b_dec.
+        """
+        fn = sae.activation_fn
+        if isinstance(fn, BatchTopK):
+            return self._batch_top_k(sae, centred, fn)
+        if isinstance(fn, TopK):
+            return self._row_top_k(sae, centred, fn)
+        if isinstance(fn, JumpReLU):
+            floor = sae.threshold - fn.bandwidth / 2
+            return self._above(sae, centred, floor)
+        return self._above(sae, centred, torch.zeros((), dtype=sae.dtype, device=sae.device))
+
+    def _batch_top_k(self, sae: SparseAutoencoder, centred: Tensor, fn: BatchTopK) -> Entries:
+        budget = fn.budget(centred.shape[0])
+        floor = self._floor if self._floor is not None else self._sampled_floor(sae, centred, fn.k)
+        entries = self._above(sae, centred, _scalar(sae, floor))
+        while len(entries.pre) < budget and floor > 0:
+            floor = min(FLOOR_RATIO * self._sampled_floor(sae, centred, fn.k), 0.7 * floor)
+            floor = floor if floor > 1e-3 else 0.0
+            entries = self._above(sae, centred, _scalar(sae, floor))
+        chosen = entries.where(largest(entries.pre, budget))
+        self._floor = FLOOR_RATIO * chosen.pre.min().item() if len(chosen.pre) == budget else 0.0
+        return chosen
+
+    def _row_top_k(self, sae: SparseAutoencoder, centred: Tensor, fn: TopK) -> Entries:
+        n_rows = centred.shape[0]
+        floor = self._floor if self._floor is not None else 0.5 * self._sampled_floor(sae, centred, fn.k)
+        entries = self._above(sae, centred, _scalar(sae, floor))
+        short = (counts_per_row(entries.row, n_rows) < fn.k).nonzero().squeeze(1)
+        if floor > 0 and len(short):
+            again = self._above(sae, centred[short], _scalar(sae, 0.0))
+            enough = torch.ones(n_rows, dtype=torch.bool, device=centred.device)
+            enough[short] = False
+            kept = entries.where(enough[entries.row])
+            entries = _sorted(
+                torch.cat([kept.row, short[again.row]]),
+                torch.cat([kept.latent, again.latent]),
+                torch.cat([kept.pre, again.pre]),
+                sae.d_sae,
+            )
+        chosen = entries.where(_largest_in_each_row(entries, fn.k, n_rows))
+        lowest = chosen.pre.new_full((n_rows,), torch.inf).scatter_reduce(0, chosen.row, chosen.pre, "amin")
+        self._floor = (
+            max(0.0, 0.95 * torch.quantile(lowest[lowest.isfinite()], 0.01).item()) if len(chosen.pre) else 0.0
+        )
+        return chosen
+
+    def _sampled_floor(self, sae: SparseAutoencoder, centred: Tensor, k: int | float) -> float:
+        """A floor from a few rows: a little below the value that k entries a row exceed among them."""
+        rows = centred[:: max(1, centred.shape[0] // SAMPLE_ROWS)]
+        entries = self._above(sae, rows, _scalar(sae, 0.0))
+        count = max(1, round(k * rows.shape[0]))
+        if len(entries.pre) <= count:
+            return 0.0
+        return FLOOR_RATIO * torch.topk(entries.pre, count).values[-1].item()
+
+    def _above(self, sae: SparseAutoencoder, centred: Tensor, floor: Tensor) -> Entries:
+        """Every entry above `floor` (0-d, or one number per latent)."""
+        n_columns = max(16, self.block // max(1, centred.shape[0]))
+        screen = _bf16_screen if _bf16_pays(sae, centred) else _plain
+        parts = []
+        for start in range(0, sae.d_sae, n_columns):
+            columns = slice(start, min(start + n_columns, sae.d_sae))
+            row, latent, pre = screen(sae, centred, columns, floor if floor.ndim == 0 else floor[columns])
+            parts.append((row, latent + start, pre))
+        row, latent, pre = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        return _sorted(row, latent, pre, sae.d_sae)
+
+
+def _plain(sae: SparseAutoencoder, centred: Tensor, columns: slice, floor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    pre = torch.addmm(sae.b_enc[columns], centred, sae.W_enc[:, columns])
+    row, latent = (pre > floor).nonzero(as_tuple=True)
+    return row, latent, pre[row, latent]
+
+
+def _bf16_screen(
+    sae: SparseAutoencoder, centred: Tensor, columns: slice, floor: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    W = sae.W_enc.T[columns]
+    rounded, rounded_x = W.bfloat16(), centred.bfloat16()
+    rough = torch.mm(rounded_x, rounded.T)
+    slack_W = (W - rounded).norm(dim=1).max() * centred.norm(dim=1, keepdim=True)
+    slack_x = (centred - rounded_x).norm(dim=1, keepdim=True) * rounded.float().norm(dim=1).max()
+    lowered = floor - sae.b_enc[columns] - slack_W - slack_x
+    row, latent = (rough > lowered - lowered.abs() * 2 * BF16_HALF_ULP).nonzero(as_tuple=True)
+    pre = sampled_product(centred, W, row, latent) + sae.b_enc[columns][latent]
+    keep = pre > (floor if floor.ndim == 0 else floor[latent])
+    return row[keep], latent[keep], pre[keep]
+
+
+def _bf16_pays(sae: SparseAutoencoder, centred: Tensor) -> bool:
+    on_amx = centred.device.type == "cpu" and sae.dtype == torch.float32 and torch.cpu._is_amx_tile_supported()
+    return on_amx and centred.shape[0] >= 16
+
+
+def _largest_in_each_row(entries: Entries, k: int, n_rows: int) -> Bool[Tensor, " n"]:
+    """The k largest of each row; of equal ones the first."""
+    by_value = torch.argsort(entries.pre, descending=True, stable=True)
+    by_row = by_value[torch.argsort(entries.row[by_value], stable=True)]
+    starts = torch.searchsorted(entries.row, torch.arange(n_rows, device=entries.row.device))
+    rank = torch.arange(len(by_row), device=entries.row.device) - starts[entries.row[by_row]]
+    keep = torch.zeros_like(entries.row, dtype=torch.bool)
+    keep[by_row] = rank < k
+    return keep
+
+
+def _sorted(row: Tensor, latent: Tensor, pre: Tensor, d_sae: int) -> Entries:
+    order = torch.argsort(row * d_sae + latent)
+    return Entries(row[order], latent[order], pre[order])
+
+
+def _scalar(sae: SparseAutoencoder, value: float) -> Float[Tensor, ""]:
+    return torch.tensor(value, dtype=sae.dtype, device=sae.device)

@@ -1,0 +1,49 @@
+"""The two sparse products all else is made of: entries of a dense product, and weighted sums of gathered rows."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+GATHER_CHUNK = 1 << 15
+
+with warnings.catch_warnings():
+    # torch says once a process that CSR tensors are in beta; only sampled_addmm is used, which the tests pin down.
+    warnings.simplefilter("ignore")
+    torch.zeros(1, 1).to_sparse_csr()
+
+
+def sampled_product(
+    A: Float[Tensor, "m d"], B: Float[Tensor, "n d"], row: Int[Tensor, " entries"], column: Int[Tensor, " entries"]
+) -> Float[Tensor, " entries"]:
+    """⟨A[row], B[column]⟩ for each entry; `row` must be sorted."""
+    native = A.is_cuda or (A.device.type == "cpu" and torch.backends.mkl.is_available())
+    if native and A.dtype in (torch.float32, torch.float64):
+        pattern = torch.sparse_csr_tensor(
+            row_offsets(row, A.shape[0], end=True),
+            column,
+            A.new_zeros(len(row)),
+            (A.shape[0], B.shape[0]),
+            check_invariants=False,
+        )
+        return torch.sparse.sampled_addmm(pattern, A, B.T, beta=0.0).values()
+    chunks = zip(row.split(GATHER_CHUNK), column.split(GATHER_CHUNK), strict=True)
+    return torch.cat([torch.linalg.vecdot(A[rows], B[columns]) for rows, columns in chunks])
+
+
+def gathered_sums(
+    source: Float[Tensor, "m d"],
+    index: Int[Tensor, " entries"],
+    weight: Float[Tensor, " entries"],
+    offsets: Int[Tensor, " bags"],
+) -> Float[Tensor, "bags d"]:
+    """Σ weight · source[index] over each run of entries that begins at `offsets`."""
+    return nn.functional.embedding_bag(index, source, offsets, mode="sum", per_sample_weights=weight)
+
+
+def row_offsets(row: Int[Tensor, " entries"], n_rows: int, *, end: bool = False) -> Int[Tensor, " rows"]:
+    """Where each row's run begins in the sorted `row`; with `end`, one more number: where the last run ends."""
+    return torch.searchsorted(row, torch.arange(n_rows + end, device=row.device))

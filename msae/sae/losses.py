@@ -1,0 +1,149 @@
+"""The training loss, every reduction stated. Here as plain differentiable torch: what the kernels must equal.
+
+    L = Σ_g ŵ_g · mean_rows ‖x − x̂_g‖² / Var(x)  +  α · AuxK  +  penalty        (Σ_g ŵ_g = 1)
+
+Var(x) = E‖x − x̄‖² is a constant of the scaling sample, so every term is a fraction of variance unexplained.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from msae.sae.activation_fns import ActivationFunction, JumpReLU, ReLU, largest_per_row
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """One step's loss, apart from the SAE and the batch.
+
+    `widths`, `weights`: the step's prefixes and their normalised weights. `variance`: Var(x) of the scaling sample.
+    `auxk_alpha`: α. `auxk_widths`: the prefixes whose residuals dead latents reconstruct (one width, d_sae: a single
+    residual), `auxk_weights` their normalised weights. `dead`: which latents are dead; None or α = 0 leaves AuxK out.
+    """
+
+    widths: tuple[int, ...]
+    weights: tuple[float, ...]
+    variance: float
+    auxk_alpha: float = 0.0
+    auxk_widths: tuple[int, ...] = ()
+    auxk_weights: tuple[float, ...] = ()
+    dead: Bool[Tensor, " d_sae"] | None = None
+
+    @property
+    def has_auxk(self) -> bool:
+        """Whether AuxK takes part."""
+        return self.auxk_alpha > 0 and self.dead is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Losses:
+    """The parts of the loss: `levels` one FVU-like number per prefix, the rest 0-d; `total` is what is minimised."""
+
+    levels: Float[Tensor, " level"]
+    auxk: Float[Tensor, ""]
+    penalty: Float[Tensor, ""]
+    total: Float[Tensor, ""]
+
+
+def level_losses(
+    x: Float[Tensor, "batch d_in"], reconstructions: Float[Tensor, "level batch d_in"], variance: float
+) -> Float[Tensor, " level"]:
+    """mean_rows ‖x − x̂_g‖² / Var(x), one number per level."""
+    return (x - reconstructions).square().sum(-1).mean(-1) / variance
+
+
+def auxk_loss(
+    pre: Float[Tensor, "batch d_sae"],
+    W_dec: Float[Tensor, "d_sae d_in"],
+    residuals: Float[Tensor, "level batch d_in"],
+    widths: tuple[int, ...],
+    weights: tuple[float, ...],
+    dead: Bool[Tensor, " d_sae"],
+) -> Float[Tensor, ""]:
+    """Σ_g ŵ_g ‖r_g − r̂_g‖² / ‖r_g − mean r_g‖², where r̂_g is made by the dead latents that level g adds.
+
+    After Gao et al. 2024 (arXiv:2406.04093, App. A.2), per level: each row uses its min(d_in / 2, n_dead) largest dead
+    latents, ReLU'd, without bias; residuals are detached; a level without dead latents, or whose residual does not
+    vary, counts as zero. `pre` must carry gradients, so that the encoder learns too.
+    """
+    total = pre.new_zeros(())
+    for level, (lo, hi) in enumerate(zip((0, *widths), widths, strict=False)):
+        chosen = dead[lo:hi].nonzero().squeeze(1) + lo
+        if chosen.numel() == 0:
+            continue
+        z = pre[:, chosen]
+        keep = largest_per_row(z.detach(), auxk_budget(W_dec.shape[1], chosen.numel())) & (z.detach() > 0)
+        residual = residuals[level].detach()
+        error = (residual - torch.where(keep, z, 0.0) @ W_dec[chosen]).square().sum()
+        spread = (residual - residual.mean(0)).square().sum()
+        total = total + weights[level] * torch.nan_to_num(error / spread, nan=0.0, posinf=0.0)
+    return total
+
+
+def auxk_budget(d_in: int, n_dead: int) -> int:
+    """How many dead latents a row may use: min(d_in / 2, n_dead), at least one."""
+    return min(max(1, d_in // 2), n_dead)
+
+
+def sparsity_penalty(
+    activation_fn: ActivationFunction,
+    pre: Float[Tensor, "batch d_sae"],
+    codes: Float[Tensor, "batch d_sae"],
+    W_dec: Float[Tensor, "d_sae d_in"],
+    threshold: Float[Tensor, " d_sae"],
+) -> Float[Tensor, ""]:
+    """The activation function's own penalty on the full code, mean over rows; zero for TopK and BatchTopK."""
+    if isinstance(activation_fn, ReLU):
+        return activation_fn.l1_coefficient * (codes * W_dec.norm(dim=1)).sum(1).mean()
+    if isinstance(activation_fn, JumpReLU):
+        fires = Step.apply(pre, threshold, activation_fn.bandwidth)
+        return activation_fn.coefficient * (fires.sum(1).mean() / activation_fn.l0 - 1).square()
+    return pre.new_zeros(())
+
+
+def jump(
+    pre: Float[Tensor, "batch d_sae"], threshold: Float[Tensor, " d_sae"], bandwidth: float
+) -> Float[Tensor, "batch d_sae"]:
+    """z · 1[z > θ] whose gradient in θ is −(θ/ε) · 1[|z − θ| < ε/2] (arXiv:2407.14435, eq. 11)."""
+    return Jump.apply(pre, threshold, bandwidth)
+
+
+class Step(torch.autograd.Function):
+    """1[z > θ] with the gradient −(1/ε) · 1[|z − θ| < ε/2] in θ and none in z (arXiv:2407.14435, eq. 12)."""
+
+    @staticmethod
+    def forward(ctx, pre, threshold, bandwidth):
+        """(batch, d_sae), (d_sae), ε → (batch, d_sae)."""
+        ctx.save_for_backward(pre, threshold)
+        ctx.bandwidth = bandwidth
+        return ((pre > threshold) & (pre > 0)).to(pre.dtype)
+
+    @staticmethod
+    def backward(ctx, grad):
+        """The gradient in θ."""
+        pre, threshold = ctx.saved_tensors
+        near = ((pre - threshold).abs() < ctx.bandwidth / 2).to(pre.dtype)
+        return None, -(grad * near).sum(0) / ctx.bandwidth, None
+
+
+class Jump(torch.autograd.Function):
+    """z · 1[z > θ]; see `jump`."""
+
+    @staticmethod
+    def forward(ctx, pre, threshold, bandwidth):
+        """(batch, d_sae), (d_sae), ε → (batch, d_sae)."""
+        ctx.save_for_backward(pre, threshold)
+        ctx.bandwidth = bandwidth
+        return torch.where((pre > threshold) & (pre > 0), pre, 0.0)
+
+    @staticmethod
+    def backward(ctx, grad):
+        """Through z where it fires, through θ near it."""
+        pre, threshold = ctx.saved_tensors
+        fires = ((pre > threshold) & (pre > 0)).to(pre.dtype)
+        near = ((pre - threshold).abs() < ctx.bandwidth / 2).to(pre.dtype)
+        return grad * fires, -(grad * near).sum(0) * threshold / ctx.bandwidth, None
