@@ -187,6 +187,9 @@ def _require_finished(path: Path) -> None:
         raise StoreError(f"there is no activation store at {path}: make one with harvest(..., path={str(path)!r})")
     if (path / PROGRESS).is_file() or (path.parent / PROGRESS).is_file():
         raise StoreError(f"the store at {path} is unfinished: run the same harvest again, it goes on where it stood")
+    inside = sorted(entry.name for entry in path.iterdir() if holds_store(entry))
+    if inside:
+        raise StoreError(f"{path} holds {len(inside)} stores, one a hook: open one of {inside}")
     raise StoreError(f"{path} has no {MANIFEST}, so it is not an activation store (or not a finished one)")
 
 
