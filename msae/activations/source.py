@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from msae.core.spec import SourceSpec
+from msae.data.contexts import PackedContexts
 from msae.data.documents import Document
 
-Replacement = Callable[[Float[Tensor, "batch context d_in"], Bool[Tensor, "batch context"]], Float[Tensor, "batch context d_in"]]
+Replacement = Callable[
+    [Float[Tensor, "batch context d_in"], Bool[Tensor, "batch context"]], Float[Tensor, "batch context d_in"]
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +32,16 @@ class ContextBatch:
     document: Int[Tensor, "batch context"]
     offset: Int[Tensor, "batch context"]
     attention: Bool[Tensor, "batch context"]
+
+    @classmethod
+    def from_packed(cls, contexts: PackedContexts) -> ContextBatch:
+        """The same contexts as tensors."""
+        return cls(
+            token_ids=torch.from_numpy(contexts.token_ids),
+            document=torch.from_numpy(contexts.document),
+            offset=torch.from_numpy(contexts.offset),
+            attention=torch.from_numpy(contexts.attention),
+        )
 
     @property
     def keep(self) -> Bool[Tensor, "batch context"]:
@@ -79,14 +93,13 @@ class PatchableSource(ActivationSource, Protocol):
     ) -> Float[Tensor, "batch context vocab"]:
         """The model's logits, with the activations at each hook of `replace` put through its function.
 
-        The function gets the activations and `batch.keep`; it must leave special positions alone.
+        The function gets the activations and `batch.keep`. Special positions keep the activations they had, whatever
+        it returns for them. Gradients flow when the caller has them enabled and what replaces requires them.
         """
         ...
 
 
-def rows_kept(
-    batch: ContextBatch, activations: Float[Tensor, "batch context d_in"]
-) -> Float[Tensor, "rows d_in"]:
+def rows_kept(batch: ContextBatch, activations: Float[Tensor, "batch context d_in"]) -> Float[Tensor, "rows d_in"]:
     """The rows of the positions that belong to a document, in reading order."""
     return activations[batch.keep.to(activations.device)]
 

@@ -16,6 +16,7 @@ IDENTITY_FIELDS = (
     "weight_processing",
     "dtype",
     "prepend_bos",
+    "bos_between_documents",
     "context_size",
     "d_in",
 )
@@ -31,7 +32,8 @@ class SourceSpec:
     `hook_name`: as resolved by the model (an alias such as ``hook_resid_post`` is stored as what it stands for).
     `weight_processing`: ``raw`` (the checkpoint's own weights) or ``compatibility`` (LayerNorm folded and so on).
     `dtype`: the dtype the model ran in. `context_size`: tokens a context, special tokens included; 0: none.
-    `prepend_bos`: whether a context opens with BOS (or [CLS]).
+    `prepend_bos`: whether a context opens with BOS (or [CLS]). `bos_between_documents`: whether BOS also separates the
+    documents inside a context.
     `special_rows`: what became of rows at BOS, padding and other special tokens: ``left out`` in stores made here.
     `d_in`: numbers a row. `model_path`: where the model was opened from (not part of its identity).
     """
@@ -44,6 +46,7 @@ class SourceSpec:
     weight_processing: str = "raw"
     dtype: str = "float32"
     prepend_bos: bool = False
+    bos_between_documents: bool = False
     context_size: int = 0
     special_rows: str = "left out"
     model_path: str = ""
