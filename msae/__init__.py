@@ -1,1 +1,91 @@
-"""msae: Matryoshka sparse autoencoders on language-model activations."""
+"""msae: Matryoshka (nested) sparse autoencoders on language-model activations.
+
+Public names load on first use, so that ``import msae`` stays light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ActivationStore": "msae.activations.store",
+    "ArraySource": "msae.activations.arrays",
+    "BatchTopK": "msae.sae",
+    "Document": "msae.data.documents",
+    "FixedPrefixes": "msae.sae",
+    "JumpReLU": "msae.sae",
+    "ModuleSource": "msae.activations.module",
+    "MsaeError": "msae.core.errors",
+    "ReLU": "msae.sae",
+    "Run": "msae.training",
+    "SampledPrefixes": "msae.sae",
+    "SourceSpec": "msae.core.spec",
+    "SparseAutoencoder": "msae.sae",
+    "SparseCodes": "msae.sae",
+    "SyntheticForest": "msae.activations.synthetic",
+    "TopK": "msae.sae",
+    "TrainConfig": "msae.training",
+    "Trainer": "msae.training",
+    "TransformerLensSource": "msae.activations.transformer_lens",
+    "Unnested": "msae.sae",
+    "dataset_documents": "msae.data.documents",
+    "harvest": "msae.activations.harvest",
+    "harvest_hooks": "msae.activations.harvest",
+    "jsonl_documents": "msae.data.documents",
+    "load": "msae.sae",
+    "parquet_documents": "msae.data.documents",
+    "save": "msae.sae",
+    "string_documents": "msae.data.documents",
+    "text_documents": "msae.data.documents",
+    "train": "msae.training",
+    "train_many": "msae.training",
+}
+
+__all__ = sorted(_HOMES)
+
+if TYPE_CHECKING:
+    from msae.activations.arrays import ArraySource
+    from msae.activations.harvest import harvest, harvest_hooks
+    from msae.activations.module import ModuleSource
+    from msae.activations.store import ActivationStore
+    from msae.activations.synthetic import SyntheticForest
+    from msae.activations.transformer_lens import TransformerLensSource
+    from msae.core.errors import MsaeError
+    from msae.core.spec import SourceSpec
+    from msae.data.documents import (
+        Document,
+        dataset_documents,
+        jsonl_documents,
+        parquet_documents,
+        string_documents,
+        text_documents,
+    )
+    from msae.sae import (
+        BatchTopK,
+        FixedPrefixes,
+        JumpReLU,
+        ReLU,
+        SampledPrefixes,
+        SparseAutoencoder,
+        SparseCodes,
+        TopK,
+        Unnested,
+        load,
+        save,
+    )
+    from msae.training import Run, TrainConfig, Trainer, train, train_many
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        from msae.core.config import nearest
+
+        raise AttributeError(f"module 'msae' has no attribute {name!r}{nearest(name, _HOMES)}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

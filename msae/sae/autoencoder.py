@@ -59,7 +59,7 @@ class SparseAutoencoder(nn.Module):
         super().__init__()
         require(d_in > 0, "d_in", d_in, "the positive width of an activation")
         require(d_sae > 0, "d_sae", d_sae, "a positive number of latents")
-        self.d_in, self.d_sae = d_in, d_sae
+        self.d_in, self.d_sae, self.seed = d_in, d_sae, seed
         self.activation_fn = BatchTopK(k=min(32, d_sae)) if activation_fn is None else activation_fn
         self.nesting = Unnested() if nesting is None else nesting
         self.activation_fn.validate(d_sae)

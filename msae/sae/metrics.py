@@ -91,17 +91,25 @@ class LevelAccumulator:
         self.counts += firing_counts(codes).cpu()
         return codes
 
+    def mean(self) -> Float[Tensor, " d_in"]:
+        """x̄, the mean of every row seen (float64)."""
+        return self._sum / self._require_rows()
+
+    def spread(self) -> float:
+        """Σ‖x − x̄‖² over every row seen; `EvaluationError` when they do not vary."""
+        n = self._require_rows()
+        spread = self._square - self._sum.square().sum().item() / n
+        if spread <= 0:
+            raise EvaluationError(f"the {n} rows are all the same: FVU is not defined; give more varied rows")
+        return spread
+
     def density(self) -> Float[Tensor, " d_sae"]:
         """The fraction of rows each latent fired on (float64)."""
         return self.counts.double() / self._require_rows()
 
     def figures(self) -> tuple[LevelFigures, ...]:
         """Every level's figures; `EvaluationError` when no row was seen or the rows do not vary."""
-        n = self._require_rows()
-        spread = self._square - self._sum.square().sum().item() / n
-        if spread <= 0:
-            raise EvaluationError(f"the {n} rows are all the same: FVU is not defined; give more varied rows")
-        density = self.density()
+        n, spread, density = self._require_rows(), self.spread(), self.density()
         out = []
         for level, width in enumerate(self.sae.prefix_widths):
             band = density[self.sae.band(level)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -21,6 +21,7 @@ class StepResult:
     codes: SparseCodes
 
 
+@runtime_checkable
 class Kernel(Protocol):
     """Computes one step. It may keep buffers between steps, but no state that changes a result."""
 

@@ -24,6 +24,7 @@ from msae.sae.kernels.products import sampled_product
 FLOOR_RATIO = 0.9
 SAMPLE_ROWS = 64
 BF16_HALF_ULP = 2.0**-8
+BF16_PAYS_ABOVE = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,9 @@ def _bf16_screen(
 
 
 def _bf16_pays(sae: SparseAutoencoder, centred: Tensor) -> bool:
-    on_amx = centred.device.type == "cpu" and sae.dtype == torch.float32 and torch.cpu._is_amx_tile_supported()
-    return on_amx and centred.shape[0] >= 16
+    large = centred.shape[0] * sae.d_in * sae.d_sae >= BF16_PAYS_ABOVE
+    on_cpu = centred.device.type == "cpu" and sae.dtype == torch.float32
+    return large and on_cpu and torch.cpu._is_amx_tile_supported()
 
 
 def _largest_in_each_row(entries: Entries, k: int, n_rows: int) -> Bool[Tensor, " n"]:

@@ -1,0 +1,150 @@
+"""`train`: from a store to a finished run, resumable at any moment. `train_many`: several SAEs from one stream."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from msae.activations.store import ActivationStore
+from msae.core.errors import ConfigError
+from msae.core.spec import require_same_source
+from msae.sae import SparseAutoencoder, save
+from msae.sae.checkpoint import MAX_PROBE_ROWS
+from msae.training.config import TrainConfig
+from msae.training.loggers import JsonlLogger, Logger, ProgressBar, Stopwatch, WandbLogger
+from msae.training.resume import has_state, load_state, save_state
+from msae.training.run import METRICS, RESUME, SAE, Run, begin_run, run_config
+from msae.training.scaling import Scaling
+from msae.training.trainer import StepMetrics, Trainer
+
+
+def train(
+    sae: SparseAutoencoder,
+    store: ActivationStore,
+    config: TrainConfig,
+    path: str | Path,
+    *,
+    wandb_project: str | None = None,
+    progress: bool = True,
+    force: bool = False,
+) -> Run:
+    """Train `sae` on `store` into the run folder `path`. Called again after a kill it goes on where it stood.
+
+    Writes `config.json`, `metrics.jsonl`, `resume/` while training, and `sae/` at the end. θ is calibrated, and L0 and
+    FVU recorded, on the store's holdout (without one, on rows kept back from training).
+
+    Raises `ConfigError` when the widths do not match or the folder holds something else, `MismatchError` when `sae`
+    already belongs to another source (`force` overrides), `TrainingError` when training cannot go on.
+    """
+    return train_many({"": sae}, store, config, path, wandb_project=wandb_project, progress=progress, force=force)[""]
+
+
+def train_many(
+    saes: Mapping[str, SparseAutoencoder],
+    store: ActivationStore,
+    config: TrainConfig,
+    path: str | Path,
+    *,
+    wandb_project: str | None = None,
+    progress: bool = True,
+    force: bool = False,
+) -> dict[str, Run]:
+    """`train` for several SAEs that see the very same batches, read once: runs in ``path/name``, by name."""
+    if not saes:
+        raise ConfigError("train_many was given no SAE")
+    for name, sae in saes.items():
+        if sae.d_in != store.d_in:
+            raise ConfigError(f"SAE {name!r} has d_in = {sae.d_in}, the store {store.path} has rows of {store.d_in}")
+        if sae.source is not None:
+            require_same_source(
+                sae.source, store.spec, what=f"the SAE {name!r} and the store {store.path}", force=force
+            )
+    sessions = [_Session(sae, store, config, Path(path) / name, wandb_project) for name, sae in saes.items()]
+    unfinished = [session for session in sessions if not session.run.is_finished]
+    start = min((session.trainer.steps_done for session in unfinished), default=config.n_steps)
+    batches = store.batches(config.batch_size, seed=config.seed, start=start)
+    bar = ProgressBar(config.n_steps * config.batch_size, start * config.batch_size, visible=progress)
+    try:
+        for step in range(start, config.n_steps):
+            x = next(batches)
+            for session in unfinished:
+                if session.trainer.steps_done == step:
+                    session.step(x, bar)
+        for session in unfinished:
+            session.finish()
+    finally:
+        bar.close()
+        batches.close()  # type: ignore[attr-defined]
+        for session in sessions:
+            session.close()
+    return {name: session.run for name, session in zip(saes, sessions, strict=True)}
+
+
+class _Session:
+    """One SAE's training: its trainer, its folder, its loggers."""
+
+    def __init__(
+        self, sae: SparseAutoencoder, store: ActivationStore, config: TrainConfig, path: Path, project: str | None
+    ) -> None:
+        settings = run_config(sae, config, store.path, store.fingerprint, store.spec)
+        self.run = begin_run(path, settings)
+        self.store, self.config = store, config
+        sae.source = store.spec
+        reservoir_rows = 8192 if store.holdout is None else 0
+        scaling = Scaling.from_moments(store.mean, store.mean_squared_norm)
+        self.trainer = Trainer(sae, config, scaling, reservoir_rows=reservoir_rows)
+        if has_state(path / RESUME):
+            load_state(self.trainer, path / RESUME)
+        done = self.trainer.steps_done
+        self.loggers: list[Logger] = [JsonlLogger(path / METRICS, done)]
+        if project is not None:
+            self.loggers.append(WandbLogger(project, path.name, settings, path))
+        self.watch = Stopwatch(self.trainer.tokens_done)
+
+    def step(self, x: Any, bar: ProgressBar) -> None:
+        metrics = self.trainer.step(x)
+        last = metrics.step == self.config.n_steps
+        if metrics.step % self.config.log_every == 0 or last:
+            self.trainer.require_live_levels()
+            row = metrics_row(metrics, self.trainer) | {"tokens_per_second": round(self.watch.rate(metrics.tokens), 1)}
+            for logger in (*self.loggers, bar):
+                logger.log(row)
+        if metrics.step % self.config.steps_between_checkpoints == 0 or last:
+            save_state(self.trainer, self.run.path / RESUME)
+
+    def finish(self) -> None:
+        holdout = self.store.holdout
+        sae = self.trainer.finish(holdout)
+        n_probe = min(MAX_PROBE_ROWS, self.store.n_rows if holdout is None else holdout.n_rows)
+        probe = (self.store if holdout is None else holdout).rows(0, n_probe)
+        save(sae, self.run.path / SAE, probe=probe)
+        shutil.rmtree(self.run.path / RESUME, ignore_errors=True)
+
+    def close(self) -> None:
+        for logger in self.loggers:
+            logger.close()
+
+
+def metrics_row(metrics: StepMetrics, trainer: Trainer) -> dict[str, Any]:
+    """One line of `metrics.jsonl`. `fvu`: per trained prefix; `dead`: latents; `dead_by_level`: those of each band."""
+    dead = trainer.silence.dead()
+    losses = metrics.losses
+    return {
+        "step": metrics.step,
+        "tokens": metrics.tokens,
+        "lr": metrics.lr,
+        "loss": losses.total.item(),
+        "fvu": losses.levels.tolist(),
+        "widths": list(metrics.widths),
+        "auxk": losses.auxk.item(),
+        "penalty": losses.penalty.item(),
+        "l0": metrics.l0,
+        "grad_norm": metrics.grad_norm.item(),
+        "dead": int(dead.sum()),
+        "dead_by_level": [int(dead[trainer.sae.band(level)].sum()) for level in range(trainer.sae.n_levels)],
+    }
+
+
+__all__ = ["metrics_row", "train", "train_many"]

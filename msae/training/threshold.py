@@ -1,0 +1,44 @@
+"""Calibrating θ: the threshold at which a sample has exactly the L0 that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from msae.core.errors import TrainingError
+from msae.sae.autoencoder import SparseAutoencoder
+
+CHUNK_NUMBERS = 1 << 23
+
+
+@torch.no_grad()
+def calibrated_threshold(
+    sae: SparseAutoencoder, batches: Iterable[Float[Tensor, "batch d_in"]], n_rows: int, l0: int | float
+) -> float:
+    """θ such that over the `n_rows` rows of `batches` the mean number of z > θ is `l0`, to within one code in all.
+
+    Memory: about twice l0 · n_rows numbers, and one block of pre-activations. Raises `TrainingError` when there is no
+    row, or when fewer pre-activations are positive than codes are asked for.
+    """
+    if n_rows == 0:
+        raise TrainingError("there are no rows to calibrate θ on: give finish() a holdout, or train for longer")
+    count = round(l0 * n_rows)
+    largest = torch.empty(0, dtype=sae.dtype, device=sae.device)
+    floor = torch.zeros((), dtype=sae.dtype, device=sae.device)
+    for batch in batches:
+        for rows in batch.split(max(1, CHUNK_NUMBERS // sae.d_sae)):
+            pre = sae.pre_activations(rows.to(sae.device, sae.dtype)).flatten()
+            largest = torch.cat([largest, pre[pre > floor]])
+            if largest.numel() > 2 * count + CHUNK_NUMBERS:
+                largest = torch.topk(largest, count + 1).values
+                floor = largest[-1]
+    if largest.numel() <= count:
+        raise TrainingError(
+            f"only {largest.numel() / n_rows:.2f} pre-activations a row are positive on the calibration rows, "
+            f"fewer than the L0 of {l0} asked for: ask for a smaller k, or train for longer"
+        )
+    top = torch.topk(largest, count + 1).values
+    return ((top[-2].double() + top[-1].double()) / 2).item()

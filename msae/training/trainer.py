@@ -1,0 +1,276 @@
+"""`Trainer`: one SAE, one step at a time. It owns all that changes while training, and can save and restore it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from msae.activations.store import ActivationStore
+from msae.core.config import require
+from msae.core.errors import ConfigError, TrainingError
+from msae.core.rng import torch_stream
+from msae.sae.activation_fns import JumpReLU
+from msae.sae.autoencoder import LevelRecord, SparseAutoencoder
+from msae.sae.kernels import make_kernel
+from msae.sae.losses import Losses, Objective
+from msae.sae.metrics import LevelAccumulator
+from msae.training.config import TrainConfig, default_lr
+from msae.training.dead_latents import SilenceCounter
+from msae.training.scaling import Scaling
+from msae.training.schedules import warmup_stable_decay
+from msae.training.threshold import calibrated_threshold
+from msae.training.update import constrained_step
+
+THRESHOLD_MEMORY = 0.99
+CALIBRATION_ROWS = 1 << 17
+RESERVOIR_SHARE = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepMetrics:
+    """What one step found. `step` counts from 1; tensors are 0-d, or one number per trained prefix."""
+
+    step: int
+    tokens: int
+    lr: float
+    losses: Losses
+    widths: tuple[int, ...]
+    grad_norm: Float[Tensor, ""]
+    l0: float
+
+
+class Trainer:
+    """Trains `sae` on batches the caller gives to `step`; `finish` calibrates θ, folds the scaling in, and returns it.
+
+    `sample`: rows (100,000 or more are good), or a `Scaling` from a store, that fix the input scale, the variance the
+    losses are divided by, and where b_dec starts; None takes the first batch. Until `finish`, the SAE's parameters
+    are those of the scaled activations s·x.
+
+    With no holdout to calibrate θ on, rows must be kept back: of each of the first batches, one row in 32 goes to a
+    reservoir of `reservoir_rows` rows instead of being trained on (0 when `finish` will be given a holdout).
+
+    Raises `ConfigError` for a batch whose width is not d_in or that is empty, `TrainingError` when the loss is not
+    finite or a level has no live latent.
+    """
+
+    def __init__(
+        self,
+        sae: SparseAutoencoder,
+        config: TrainConfig,
+        sample: Float[Tensor, "rows d_in"] | Scaling | None = None,
+        *,
+        reservoir_rows: int = 8192,
+    ) -> None:
+        require(reservoir_rows >= 0, "reservoir_rows", reservoir_rows, "zero or more rows")
+        self.sae = sae.train()
+        self.config = config
+        self.peak_lr = config.lr or default_lr(sae.d_sae, config.batch_size)
+        self.steps_done = 0
+        self.silence = SilenceCounter(sae.d_sae, config.silent_tokens_until_dead, sae.device)
+        self.scaling: Scaling | None = None
+        self._kernel = make_kernel(config.kernel, sae)
+        learning = [parameter for parameter in sae.parameters() if parameter.requires_grad]
+        self._optimiser = torch.optim.Adam(
+            learning, lr=self.peak_lr, betas=(config.beta1, config.beta2), fused=sae.device.type in ("cpu", "cuda")
+        )
+        self._reservoir = torch.empty(0, sae.d_in)
+        self._reservoir_rows = reservoir_rows
+        self._finished = False
+        if sample is not None:
+            self._set_scaling(sample if isinstance(sample, Scaling) else Scaling.from_rows(sample))
+
+    @property
+    def tokens_done(self) -> int:
+        """Rows seen so far, those kept back included."""
+        return self.steps_done * self.config.batch_size
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        config = self.config
+        n_steps = config.n_steps
+        return self.peak_lr * warmup_stable_decay(
+            self.steps_done, n_steps, config.warmup_fraction, config.decay_fraction
+        )
+
+    def step(self, x: Float[Tensor, "batch d_in"]) -> StepMetrics:
+        """Train on one batch of activations as they come, unscaled."""
+        self._require_batch(x)
+        x = x.to(self.sae.device, self.sae.dtype)
+        if self.scaling is None:
+            self._set_scaling(Scaling.from_rows(x))
+        assert self.scaling is not None
+        x = self._keep_back(x) * self.scaling.scale
+        if self.steps_done == 0 and isinstance(self.sae.activation_fn, JumpReLU):
+            self._start_threshold(x, self.sae.activation_fn)
+        lr = self.lr
+        for group in self._optimiser.param_groups:
+            group["lr"] = lr
+        objective = self._objective()
+        result = self._kernel.step(self.sae, x, objective)
+        if not torch.isfinite(result.losses.total):
+            raise TrainingError(
+                f"the loss is {result.losses.total.item()} at step {self.steps_done + 1}, learning rate {lr:.2g}: "
+                "the batch holds values that are not finite, or training has diverged; "
+                "go on from the last checkpoint with a smaller lr"
+            )
+        norm = constrained_step(self.sae, self._optimiser, self.config.grad_clip)
+        self.silence.update(result.codes)
+        if self.sae.activation_fn.threshold_from_batches and len(result.codes):
+            self._track_threshold(result.codes.value.min())
+        self.steps_done += 1
+        return StepMetrics(
+            step=self.steps_done,
+            tokens=self.tokens_done,
+            lr=lr,
+            losses=result.losses,
+            widths=objective.widths,
+            grad_norm=norm,
+            l0=result.codes.l0(),
+        )
+
+    def require_live_levels(self) -> None:
+        """Raise `TrainingError` if every latent that some level adds is dead."""
+        dead = self.silence.dead()
+        for level in range(self.sae.n_levels):
+            if dead[self.sae.band(level)].all():
+                band = self.sae.band(level)
+                raise TrainingError(
+                    f"all latents that level {level} adds ({band.start} … {band.stop - 1}) have been silent for "
+                    f"{self.config.silent_tokens_until_dead} tokens: the level is dead; use a smaller lr, a larger k, "
+                    "or wider inner levels"
+                )
+
+    @torch.no_grad()
+    def finish(self, holdout: Float[Tensor, "rows d_in"] | ActivationStore | None = None) -> SparseAutoencoder:
+        """Fold the scaling in, calibrate θ, record L0 and FVU of every level, and return the SAE in `eval()` mode.
+
+        `holdout`: rows never trained on (at most 131,072 are used); None takes the rows kept back while training.
+        """
+        if self._finished:
+            raise TrainingError("this trainer has finished: its SAE is trainer.sae")
+        if self.scaling is None:
+            raise TrainingError("finish() was called before the first step: there is nothing to finish")
+        rows = self._reservoir if holdout is None else holdout
+        n_rows = min(len(rows), CALIBRATION_ROWS)
+        fn, sae = self.sae.activation_fn, self.sae
+        sae.fold_scale(self.scaling.scale)
+        self._finished = True
+        target = fn.target_l0()
+        if fn.threshold_from_batches and target is not None:
+            sae.threshold.fill_(calibrated_threshold(sae, _chunks(rows, n_rows), n_rows, target))
+        sae.eval()
+        accumulator = LevelAccumulator(sae)
+        for chunk in _chunks(rows, n_rows):
+            accumulator.update(chunk)
+        if n_rows:
+            sae.recorded = tuple(LevelRecord(width=row.width, l0=row.l0, fvu=row.fvu) for row in accumulator.figures())
+        return sae
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything that changes while training: tensors and JSON values, for `load_state`."""
+        if self.scaling is None:
+            raise TrainingError("there is no state to save before the first step")
+        tensors = {f"sae.{name}": parameter.detach() for name, parameter in self.sae.named_parameters()}
+        for name, parameter in self._learning():
+            for key, value in self._optimiser.state.get(parameter, {}).items():
+                tensors[f"adam.{name}.{key}"] = value
+        tensors["tokens_silent"] = self.silence.tokens_silent
+        tensors["reservoir"] = self._reservoir
+        tensors["scaling.mean"] = self.scaling.mean
+        exact = {"scale": self.scaling.scale.hex(), "variance": self.scaling.variance.hex()}
+        return tensors, {"steps_done": self.steps_done, **exact}
+
+    @torch.no_grad()
+    def load_state(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """Go back to a saved `state`; the steps that follow are the same to the bit (on CPU)."""
+        for name, parameter in self.sae.named_parameters():
+            parameter.copy_(tensors[f"sae.{name}"])
+        for name, parameter in self._learning():
+            prefix = f"adam.{name}."
+            saved = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+            if saved:
+                self._optimiser.state[parameter] = {
+                    key: torch.empty_like(parameter).copy_(value) if value.ndim else value.clone()
+                    for key, value in saved.items()
+                }
+        self.silence.tokens_silent.copy_(tensors["tokens_silent"])
+        self._reservoir = tensors["reservoir"].clone()
+        self.scaling = Scaling(
+            scale=float.fromhex(values["scale"]),
+            mean=tensors["scaling.mean"].clone(),
+            variance=float.fromhex(values["variance"]),
+        )
+        self.steps_done = values["steps_done"]
+
+    def _learning(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
+        return ((name, p) for name, p in self.sae.named_parameters() if p.requires_grad)
+
+    @torch.no_grad()
+    def _set_scaling(self, scaling: Scaling) -> None:
+        if scaling.mean.numel() != self.sae.d_in:
+            raise ConfigError(f"the sample has width {scaling.mean.numel()}, the SAE has d_in = {self.sae.d_in}")
+        self.scaling = scaling
+        self.sae.b_dec.copy_(scaling.mean * scaling.scale)
+
+    def _objective(self) -> Objective:
+        assert self.scaling is not None
+        config, nesting, d_sae = self.config, self.sae.nesting, self.sae.d_sae
+        widths = nesting.train_widths(d_sae, torch_stream(config.seed, f"nesting/{self.steps_done}"))
+        per_level = config.auxk_residual == "per_level"
+        auxk_widths = nesting.eval_widths(d_sae) if per_level else (d_sae,)
+        return Objective(
+            widths=widths,
+            weights=nesting.weights(len(widths)),
+            variance=self.scaling.scaled_variance,
+            auxk_alpha=config.auxk_alpha,
+            auxk_widths=auxk_widths,
+            auxk_weights=nesting.weights(len(auxk_widths)),
+            dead=self._dead_or_none(),
+        )
+
+    def _dead_or_none(self) -> Bool[Tensor, " d_sae"] | None:
+        if self.config.auxk_alpha == 0 or self.tokens_done < self.config.silent_tokens_until_dead:
+            return None
+        dead = self.silence.dead()
+        return dead if dead.any() else None
+
+    @torch.no_grad()
+    def _track_threshold(self, smallest: Float[Tensor, ""]) -> None:
+        theta = self.sae.threshold
+        first = torch.isnan(theta[0])
+        theta.copy_(torch.where(first, smallest, THRESHOLD_MEMORY * theta + (1 - THRESHOLD_MEMORY) * smallest))
+
+    @torch.no_grad()
+    def _start_threshold(self, x: Float[Tensor, "batch d_in"], fn: JumpReLU) -> None:
+        rows = x[:1024]
+        count = max(1, min(round(fn.l0 * rows.shape[0]), rows.shape[0] * self.sae.d_sae))
+        smallest = torch.topk(self.sae.pre_activations(rows).flatten(), count).values[-1]
+        self.sae.threshold.fill_(smallest.clamp_min(0))
+
+    def _keep_back(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "kept d_in"]:
+        missing = self._reservoir_rows - len(self._reservoir)
+        share = min(missing, x.shape[0] // RESERVOIR_SHARE)
+        if share <= 0:
+            return x
+        self._reservoir = torch.cat([self._reservoir, x[:share].float().cpu()])
+        return x[share:]
+
+    def _require_batch(self, x: Tensor) -> None:
+        if self._finished:
+            raise TrainingError("this trainer has finished: make a new one to train further")
+        if x.ndim != 2 or x.shape[1] != self.sae.d_in:
+            raise ConfigError(f"the batch has shape {tuple(x.shape)}: expected (batch, d_in = {self.sae.d_in})")
+        if x.shape[0] == 0:
+            raise ConfigError("the batch is empty: a step needs at least one row")
+
+
+def _chunks(rows: Tensor | ActivationStore, n_rows: int, size: int = 4096) -> Iterable[Float[Tensor, "rows d_in"]]:
+    for start in range(0, n_rows, size):
+        stop = min(start + size, n_rows)
+        yield rows.rows(start, stop) if isinstance(rows, ActivationStore) else rows[start:stop].float()

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from msae.core.errors import ConfigError, TrainingError
+from msae.sae import BatchTopK, FixedPrefixes, JumpReLU, ReLU, SampledPrefixes, SparseAutoencoder, TopK, Unnested
+from msae.training import Scaling, TrainConfig, Trainer
+from msae.training.schedules import warmup_stable_decay
+
+D_IN = 16
+
+
+def rows(n, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    directions = torch.randn(40, D_IN, generator=torch.Generator().manual_seed(99))
+    codes = (torch.rand(n, 40, generator=generator) < 0.08) * torch.rand(n, 40, generator=generator)
+    return 3 * codes @ directions + 0.5
+
+
+def trained(fn, nesting=None, steps=150, d_sae=64, **settings):
+    sae = SparseAutoencoder(D_IN, d_sae, fn, nesting or FixedPrefixes((16, d_sae)))
+    config = TrainConfig(n_tokens=steps * 256, batch_size=256, **{"lr": 3e-3, **settings})
+    trainer = Trainer(sae, config, rows(10_000, seed=1))
+    metrics = [trainer.step(rows(256, seed=100 + step)) for step in range(steps)]
+    return trainer, metrics
+
+
+@pytest.mark.parametrize(
+    ("fn", "nesting"),
+    [
+        (BatchTopK(k=4), FixedPrefixes((16, 64))),
+        (BatchTopK(k=4), SampledPrefixes(n=3, widths=(16, 64))),
+        (BatchTopK(k=4), Unnested()),
+        (TopK(k=4), FixedPrefixes((16, 64), level_weights="balanced")),
+        (JumpReLU(l0=4), FixedPrefixes((16, 64))),
+        (ReLU(l1_coefficient=0.01), FixedPrefixes((16, 64))),
+    ],
+    ids=str,
+)
+def test_training_lowers_the_loss_and_keeps_decoder_rows_unit(fn, nesting):
+    trainer, metrics = trained(fn, nesting)
+    first, last = metrics[0].losses.levels[-1], metrics[-1].losses.levels[-1]
+    assert last < 0.5 * first
+    norms = trainer.sae.W_dec.norm(dim=1)
+    assert torch.allclose(norms, torch.ones_like(norms), atol=1e-5)
+
+
+def test_same_seed_same_weights_for_both_kernels():
+    weights = {}
+    for kernel in ("reference", "sparse"):
+        weights[kernel] = trained(BatchTopK(k=4), steps=60, kernel=kernel)[0].sae.W_dec.detach()
+    assert torch.allclose(weights["reference"], weights["sparse"], atol=1e-5)
+    assert torch.equal(weights["sparse"], trained(BatchTopK(k=4), steps=60)[0].sae.W_dec.detach())
+
+
+def test_threshold_gives_k_on_the_holdout_and_nearly_k_elsewhere():
+    trainer, _ = trained(BatchTopK(k=4), steps=200)
+    holdout, elsewhere = rows(20_000, seed=7), rows(20_000, seed=8)
+    sae = trainer.finish(holdout)
+    assert abs(sae.encode(holdout).l0() - 4) <= 1 / len(holdout) + 1e-9
+    assert abs(sae.encode(elsewhere).l0() - 4) < 0.02 * 4
+    assert [record.width for record in sae.recorded] == [16, 64]
+    assert sae.recorded[1].l0 == pytest.approx(4, rel=1e-4)
+
+
+def test_without_a_holdout_rows_are_kept_back_and_never_trained_on():
+    sae = SparseAutoencoder(D_IN, 64, BatchTopK(k=4))
+    trainer = Trainer(sae, TrainConfig(n_tokens=64_000, batch_size=640), reservoir_rows=100)
+    trained_on = []
+    inner = trainer._kernel.step
+    trainer._kernel.step = lambda sae, x, objective: (
+        trained_on.append(x / trainer.scaling.scale) or inner(sae, x, objective)
+    )
+    for step in range(8):
+        trainer.step(rows(640, seed=step))
+    assert len(trainer._reservoir) == 100
+    assert [len(x) for x in trained_on] == [620, 620, 620, 620, 620, 640, 640, 640]
+    distance = torch.cdist(trainer._reservoir, torch.cat(trained_on))
+    assert (distance.min(dim=1).values > 1e-3).float().mean() > 0.95
+    assert trainer.finish().encode(trainer._reservoir).l0() == pytest.approx(4, rel=0.01)
+
+
+def test_folding_the_scale_changes_no_reconstruction():
+    trainer, _ = trained(BatchTopK(k=4))
+    sae, scale = trainer.sae, trainer.scaling.scale
+    x = rows(500, seed=5)
+    with torch.no_grad():
+        sae.eval()
+        before = sae.reconstruct_levels(x * scale) / scale
+        codes = sae.encode(x * scale)
+        sae.fold_scale(scale)
+        assert torch.allclose(sae.reconstruct_levels(x), before, atol=1e-5)
+        assert torch.allclose(sae.encode(x).dense(), codes.dense() / scale, atol=1e-5)
+
+
+def test_scaling_makes_the_mean_square_norm_d_in():
+    sample = rows(5_000)
+    scaling = Scaling.from_rows(sample)
+    assert (sample * scaling.scale).square().sum(1).mean().item() == pytest.approx(D_IN, rel=1e-5)
+    assert scaling.variance == pytest.approx(sample.var(0, correction=0).sum().item(), rel=1e-5)
+
+
+def test_jumprelu_starts_at_and_is_held_near_its_target():
+    _, metrics = trained(JumpReLU(l0=4, coefficient=1.0), steps=300)
+    assert metrics[0].l0 == pytest.approx(4, rel=0.3)
+    assert metrics[-1].l0 == pytest.approx(4, rel=0.3)
+
+
+def test_auxk_revives_dead_latents():
+    def revived(alpha):
+        sae = SparseAutoencoder(D_IN, 64, BatchTopK(k=4), FixedPrefixes((16, 64)))
+        with torch.no_grad():
+            sae.b_enc[::2] -= 1.5
+        config = TrainConfig(n_tokens=150 * 256, batch_size=256, lr=1e-2, dead_after_tokens=1280, auxk_alpha=alpha)
+        trainer = Trainer(sae, config, rows(5_000))
+        for step in range(150):
+            trainer.step(rows(256, seed=step))
+        return (~trainer.silence.dead()[::2]).float().mean().item()
+
+    assert revived(1 / 32) > revived(0.0) + 0.2
+
+
+def test_schedule_is_warmup_stable_decay():
+    factors = [warmup_stable_decay(step, 100, 0.1, 0.2) for step in range(100)]
+    assert factors[0] == pytest.approx(0.1) and factors[9] == 1.0
+    assert all(factor == 1.0 for factor in factors[9:81])
+    assert factors[-1] == pytest.approx(1 / 20)
+    assert warmup_stable_decay(0, 10, 0.0, 0.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (torch.zeros(0, D_IN), "empty"),
+        (torch.zeros(8, D_IN + 1), f"d_in = {D_IN}"),
+        (torch.zeros(8), "shape"),
+    ],
+    ids=["empty", "wrong width", "one-dimensional"],
+)
+def test_a_bad_batch_is_refused(x, message):
+    trainer = Trainer(SparseAutoencoder(D_IN, 32), TrainConfig(n_tokens=1024, batch_size=256), rows(100))
+    with pytest.raises(ConfigError, match=message):
+        trainer.step(x)
+
+
+def test_a_loss_that_is_not_finite_stops_training_with_the_weights_as_they_were():
+    trainer, _ = trained(BatchTopK(k=4), steps=5)
+    before = trainer.sae.W_dec.detach().clone()
+    bad = rows(256)
+    bad[3, 2] = math.nan
+    with pytest.raises(TrainingError, match="step 6"):
+        trainer.step(bad)
+    assert torch.equal(trainer.sae.W_dec, before)
+
+
+def test_constant_activations_are_refused():
+    with pytest.raises(TrainingError, match="do not vary"):
+        Trainer(SparseAutoencoder(D_IN, 32), TrainConfig(n_tokens=1024, batch_size=256), torch.ones(100, D_IN))
+
+
+def test_a_dead_level_is_named():
+    trainer, _ = trained(BatchTopK(k=4), steps=3)
+    trainer.require_live_levels()
+    trainer.silence.tokens_silent[16:] = 10**9
+    with pytest.raises(TrainingError, match="level 1"):
+        trainer.require_live_levels()
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"batch_size": 0}, "batch_size"),
+        ({"n_tokens": 10, "batch_size": 100}, "n_tokens"),
+        ({"lr": -1.0}, "lr"),
+        ({"warmup_fraction": 0.6, "decay_fraction": 0.6}, "warmup_fraction"),
+        ({"kernel": "magic"}, "kernel"),
+        ({"auxk_residual": "some"}, "auxk_residual"),
+    ],
+    ids=str,
+)
+def test_config_names_the_field_at_fault(settings, field):
+    with pytest.raises(Exception, match=field):
+        TrainConfig(**{"n_tokens": 100_000, **settings})
+
+
+def test_finish_twice_and_before_the_first_step_are_refused():
+    fresh = Trainer(SparseAutoencoder(D_IN, 32), TrainConfig(n_tokens=1024, batch_size=256))
+    with pytest.raises(TrainingError, match="before the first step"):
+        fresh.finish()
+    trainer, _ = trained(BatchTopK(k=4), steps=3)
+    trainer.finish(rows(1000))
+    with pytest.raises(TrainingError, match="finished"):
+        trainer.finish(rows(1000))
