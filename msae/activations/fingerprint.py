@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from msae.core.errors import SourceError
 
@@ -35,13 +34,13 @@ def folder_fingerprint(folder: Path) -> str:
     return _short(digest)
 
 
-def array_fingerprint(array: np.ndarray) -> str:
-    """A fingerprint of an array: its shape, dtype and rows (of a large one, an even sample of rows)."""
-    digest = hashlib.sha256(f"{array.shape}:{array.dtype.str};".encode())
-    if array.nbytes > WHOLE_BYTES:
-        n_rows = max(SAMPLED_BLOCKS * BLOCK_BYTES // array[:1].nbytes, 1)
-        array = array[np.linspace(0, len(array) - 1, num=min(n_rows, len(array)), dtype=np.int64)]
-    digest.update(np.ascontiguousarray(array).data)
+def tensor_fingerprint(tensor: Tensor) -> str:
+    """A fingerprint of a tensor: its shape, dtype and rows (of a large one, an even sample of rows)."""
+    digest = hashlib.sha256(f"{tuple(tensor.shape)}:{tensor.dtype};".encode())
+    row_bytes = tensor[0].numel() * tensor.element_size()
+    if len(tensor) * row_bytes > WHOLE_BYTES:
+        tensor = tensor[_evenly(len(tensor), max(SAMPLED_BLOCKS * BLOCK_BYTES // row_bytes, 1)).to(tensor.device)]
+    digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return _short(digest)
 
 
@@ -51,8 +50,7 @@ def parameter_fingerprint(module: nn.Module) -> str:
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
         digest.update(f"{name}:{tuple(tensor.shape)};".encode())
         flat = tensor.detach().flatten()
-        indices = torch.linspace(0, len(flat) - 1, steps=min(SAMPLED_VALUES, len(flat)), dtype=torch.float64).long()
-        digest.update(flat[indices.to(flat.device)].double().cpu().numpy().data)
+        digest.update(flat[_evenly(len(flat), SAMPLED_VALUES).to(flat.device)].double().cpu().numpy().data)
     return _short(digest)
 
 
@@ -62,9 +60,13 @@ def _update_with_file(digest: hashlib._Hash, path: Path) -> None:
         if size <= WHOLE_BYTES:
             digest.update(file.read())
             return
-        for position in np.linspace(0, size - BLOCK_BYTES, num=SAMPLED_BLOCKS, dtype=np.int64).tolist():
+        for position in _evenly(size - BLOCK_BYTES, SAMPLED_BLOCKS).tolist():
             file.seek(position)
             digest.update(file.read(BLOCK_BYTES))
+
+
+def _evenly(length: int, at_most: int) -> Tensor:
+    return torch.linspace(0, length - 1, steps=min(at_most, length), dtype=torch.float64).long()
 
 
 def _short(digest: hashlib._Hash) -> str:

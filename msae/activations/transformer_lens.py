@@ -78,6 +78,9 @@ class TransformerLensSource:
         compatibility_mode: bool = False,
         revision: str | None = None,
     ) -> None:
+        given = [value for value in (hook_name, hook_names, layer) if value is not None]
+        require(len(given) == 1, "hook_name, hook_names, layer", given, "exactly one of the three")
+        require(batch_size > 0, "batch_size", batch_size, "a positive number of contexts")
         if isinstance(model, str | Path):
             folder = local_folder(model)
             self.model = _open(folder or str(model), dtype or "float32", device, revision)
@@ -91,7 +94,6 @@ class TransformerLensSource:
         self.model.eval()
         longest = self.model.cfg.n_ctx
         require(2 < context_size <= longest, "context_size", context_size, f"3 to {longest}, the most this model reads")
-        require(batch_size > 0, "batch_size", batch_size, "a positive number of contexts")
         self.device = torch.device(self.model.cfg.device)
         self.special: SpecialTokens = special_tokens(self.tokenizer)
         self._layout = self._make_layout(context_size, batch_size, prepend_bos, bos_between_documents)
@@ -221,8 +223,6 @@ class TransformerLensSource:
         return {name: False for name in names if hasattr(config, name) and (takes_any or name in accepted)}
 
     def _names(self, hook_name: str | None, hook_names: Sequence[str] | None, layer: int | None) -> Sequence[str]:
-        given = [value for value in (hook_name, hook_names, layer) if value is not None]
-        require(len(given) == 1, "hook_name, hook_names, layer", given, "exactly one of the three")
         if layer is None:
             names = [hook_name] if hook_name is not None else list(hook_names or ())
             require(len(names) > 0, "hook_names", hook_names, "at least one hook")
