@@ -1,0 +1,60 @@
+"""The common look of every figure, and how a figure becomes a file that needs no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import plotly.graph_objects as go
+
+from msae.core.files import write_atomically
+
+BLUE, ORANGE, GREEN, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"
+PALETTE = (BLUE, ORANGE, GREEN, PURPLE, SKY, "#E69F00", "#000000")
+"""Okabe and Ito's colours, told apart with any colour vision; figures also differ in marker and dash."""
+
+INK, MUTED, GRID = "#1f2933", "#52606d", "#e4e7eb"
+FONT = "Inter, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
+LINE_WIDTH, MARKER_SIZE = 2.5, 9
+
+
+def template() -> go.layout.Template:
+    """Light, large type, thin grid, no box."""
+    axis = {
+        "gridcolor": GRID,
+        "linecolor": MUTED,
+        "showline": True,
+        "zeroline": False,
+        "ticks": "outside",
+        "tickcolor": MUTED,
+        "ticklen": 4,
+        "automargin": True,
+        "title": {"font": {"size": 14, "color": INK}, "standoff": 10},
+        "tickfont": {"size": 12.5, "color": MUTED},
+    }
+    return go.layout.Template(
+        layout={
+            "font": {"family": FONT, "size": 14, "color": INK},
+            "title": {"font": {"size": 19}, "x": 0.01, "xanchor": "left"},
+            "colorway": PALETTE,
+            "paper_bgcolor": "white",
+            "plot_bgcolor": "white",
+            "xaxis": axis,
+            "yaxis": axis,
+            "legend": {"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0, "font": {"size": 13}},
+            "hoverlabel": {"bgcolor": "white", "bordercolor": GRID, "font": {"family": FONT, "size": 13}},
+            "margin": {"l": 70, "r": 40, "t": 110, "b": 70},
+        }
+    )
+
+
+def write_html(figure: go.Figure, path: Path | str) -> Path:
+    """Write `figure` as one HTML page with plotly.js inside it, whole or not at all, and return the path."""
+    page = figure.to_html(
+        include_plotlyjs=True, full_html=True, config={"displaylogo": False, "responsive": True}, div_id="figure"
+    )
+    write_atomically(Path(path), lambda temporary: _write_text(temporary, page))
+    return Path(path)
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
