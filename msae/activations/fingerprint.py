@@ -60,7 +60,7 @@ def _update_with_file(digest: hashlib._Hash, path: Path) -> None:
         if size <= WHOLE_BYTES:
             digest.update(file.read())
             return
-        for position in _evenly(size - BLOCK_BYTES, SAMPLED_BLOCKS).tolist():
+        for position in _evenly(size - BLOCK_BYTES + 1, SAMPLED_BLOCKS).tolist():
             file.seek(position)
             digest.update(file.read(BLOCK_BYTES))
 

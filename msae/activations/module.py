@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -20,6 +20,7 @@ from msae.core.spec import SourceSpec
 from msae.data.documents import Document
 
 
+@runtime_checkable
 class Examples(Protocol):
     """Inputs found by number: a tensor ``(example, ...)``, a list, a `torch.utils.data.Dataset`."""
 

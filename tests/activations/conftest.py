@@ -86,3 +86,28 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
         return path
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a 4-layer BERT saved without its head, with a WordPiece tokenizer that has [UNK]."""
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    path = tmp_path_factory.mktemp("models") / "bert"
+    words = sorted({word.strip(",.") for text in TEXTS[:2] for word in text.split()})
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ",", *words, "##s"]
+    tokenizer = BertTokenizerFast(vocab={word: index for index, word in enumerate(vocabulary)})
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=D_MODEL,
+        num_hidden_layers=N_LAYERS,
+        num_attention_heads=N_HEADS,
+        intermediate_size=2 * D_MODEL,
+        max_position_embeddings=N_CONTEXT,
+        initializer_range=0.2,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(11)
+        BertModel(config).save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return path
