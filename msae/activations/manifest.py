@@ -10,7 +10,7 @@
     holdout/                    a store of its own: contexts kept back from training, with, beside the above,
         contexts-00000.safetensors   "token_ids", "document", "offset": int32, "attention": bool; [contexts, context]
 
-No file holds a time, a host or a path, so that the same harvest always writes the same bytes.
+No file holds a time or a host, so that the same harvest always writes the same bytes.
 """
 
 from __future__ import annotations
