@@ -37,27 +37,6 @@ from msae.core.spec import SourceSpec
 from msae.data.documents import Document
 
 WORDS = ("the", "a", "tree", "root", "leaf", "branch", "grows", "over", "under", "of", "in", "not", "when", "light")
-    "the",
-    "a",
-    "tree",
-    "root",
-    "leaf",
-    "branch",
-    "grows",
-    "over",
-    "under",
-    "of",
-    "and",
-    "to",
-    "in",
-    "it",
-    "was",
-    "not",
-    "when",
-    "light",
-    "falls",
-    "slowly",
-]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -40,7 +40,7 @@ class RowReader(Protocol):
 
 def shuffled_batches(
     reader: RowReader, batch_size: int, *, seed: int, start: int = 0, buffer_rows: int
-) -> Iterator[Float[Tensor, "batch d_in"]]:
+) -> Generator[Float[Tensor, "batch d_in"], None, None]:
     """Endless float32 batches: every row exactly once an epoch, each epoch in an order of its own.
 
     `start` counts batches already consumed: the sequence is the one that began at 0 with those left out.
@@ -53,7 +53,9 @@ def shuffled_batches(
     return _batches(reader, batch_size, seed, start, max(1, buffer_rows // BLOCK_ROWS))
 
 
-def _batches(reader: RowReader, batch_size: int, seed: int, start: int, buffer_blocks: int) -> Iterator[Tensor]:
+def _batches(
+    reader: RowReader, batch_size: int, seed: int, start: int, buffer_blocks: int
+) -> Generator[Tensor, None, None]:
     epoch, skip = divmod(start * batch_size, reader.n_rows)
     pieces: list[Tensor] = []
     missing = batch_size
@@ -92,7 +94,7 @@ def _permutation(n: int, seed: int, stream: str) -> Int[Tensor, " n"]:
     return torch.randperm(n, generator=torch_stream(seed, stream))
 
 
-def prefetched(items: Iterator[Tensor], depth: int = 4) -> Iterator[Tensor]:
+def prefetched(items: Iterator[Tensor], depth: int = 4) -> Generator[Tensor, None, None]:
     """The same items, made up to `depth` ahead in a thread.
 
     An error raised while making an item is raised here in its place. The thread ends when this iterator is closed,

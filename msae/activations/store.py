@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -154,12 +154,12 @@ class ActivationStore:
         start: int = 0,
         buffer_rows: int | None = None,
         prefetch: bool = True,
-    ) -> Iterator[Float[Tensor, "batch d_in"]]:
+    ) -> Generator[Float[Tensor, "batch d_in"], None, None]:
         """Endless shuffled float32 batches, each row once an epoch; see `msae.activations.shuffle`.
 
         The same (seed, batch_size, buffer_rows) gives the same sequence, and `start` (batches already consumed) goes on
         in it. `buffer_rows` defaults to 128 MiB of rows (a prefetching reader holds up to two buffers).
-        A batch may span two epochs, and a batch larger than the store repeats rows.
+        Close the iterator, or drop it, to end the thread. A batch may span two epochs, and a batch larger than the store repeats rows.
         """
         buffer_rows = buffer_rows or max(1, shuffle.BUFFER_BYTES // (self.d_in * DTYPES[self.dtype].itemsize))
         batches = shuffle.shuffled_batches(self, batch_size, seed=seed, start=start, buffer_rows=buffer_rows)
