@@ -109,7 +109,7 @@ def prepare(config: TrainLM, splits: Mapping[Split, Corpus] | None = None) -> No
     tokenizer.save(str(out / "tokenizer.json"))
     reports = {}
     for split, corpus in splits.items():
-        reports[split] = report = asdict(corpus.report(tokenizer if split == "heldout" else None))
+        reports[split] = report = asdict(corpus.report())
         limit = config.heldout_bytes if split == "heldout" else report["bytes"]
         progress = tqdm(corpus, desc=f"reading {split}", unit=" files", disable=None)
         report["bytes_used"], report["tokens_used"] = write_stream(

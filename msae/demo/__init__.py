@@ -33,7 +33,8 @@ def corpus_report(split: Split = "heldout") -> CorpusReport:
     """
     from tokenizers import Tokenizer
 
-    return Corpus(split).report(Tokenizer.from_file(str(model_path() / "tokenizer.json")))
+    tokenizer = Tokenizer.from_file(str(model_path() / "tokenizer.json"))
+    return Corpus(split).report(lambda text: len(tokenizer.encode(text, add_special_tokens=False)))
 
 
 def model_path() -> Path:

@@ -1,26 +1,28 @@
 """The demo corpus: the Python source that any machine able to run msae already has.
 
-The standard library and the packages msae depends on are some 150 MB of real code with docstrings and
-comments, so the demo needs no download. A file belongs to the train or the held-out split by a hash of its
-module's dotted name alone: whatever else is installed, `json.decoder` is on the same side everywhere, and a
-model trained on one machine has not read the held-out files of another.
+The standard library and the packages msae depends on are more than 100 MB of real code with docstrings and comments,
+so the demo needs no download. A file belongs to the train or the held-out split by a hash of its module's dotted name
+alone: whatever else is installed, `json.decoder` is on the same side everywhere, and a model trained on one machine has
+not read the held-out files of another.
 
 Left out: test suites (a Debian Python brings none, a source build many), generated and table-like files,
 byte-identical copies, and whatever exceeds a package's cap, so that no single code base sets the tone.
 """
 
+from __future__ import annotations
+
 import hashlib
 import re
 import sysconfig
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Literal
 
 from msae.core.errors import CorpusError
-from msae.data.documents import Document
+from msae.data.documents import Document, Documents
 
 Split = Literal["train", "heldout"]
 
@@ -47,7 +49,7 @@ PACKAGES = (
 """The packages read, beside the standard library: msae's dependencies and theirs. Absent ones are passed over."""
 
 _SKIPPED_PARTS = frozenset({"test", "tests", "idle_test", "__pycache__", "site-packages", "dist-packages"})
-# Written by a program, or a data set in Python syntax: plotly's schema classes, ISO tables, protobuf modules.
+# Written by a program, or different on every machine: protobuf modules, plotly's schema classes, build settings.
 _SKIPPED_NAMES = re.compile(r"_pb2(_grpc)?$|^_sysconfigdata|^plotly\.(validators|graph_objs)\b|^pydoc_data\b")
 _GENERATED = re.compile(r"generated (by|from|automatically)|auto-?generated|do not (edit|modify)", re.I)
 _SPACES = b" \t\r\n\f"
@@ -65,7 +67,11 @@ class Root:
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusReport:
-    """What one reading of a split found. `fingerprint` is over the sorted (dotted name, content hash) pairs."""
+    """What one reading of a split found: counts, and a `fingerprint` of the sorted (dotted name, content hash) pairs.
+
+    `files` and `bytes` are of the documents; `unreadable` and `data_like` files were skipped while reading this split,
+    `duplicates` are the copies left out of both splits together.
+    """
 
     split: Split
     files: int
@@ -83,15 +89,15 @@ def in_heldout(name: str) -> bool:
     return _ranks(name)[0] < HELDOUT_SHARE
 
 
-def installed_roots(packages: Iterable[str] = PACKAGES) -> tuple[Root, ...]:
-    """The standard library's modules and those of `packages` that this interpreter can import; imports none."""
+def installed_roots() -> tuple[Root, ...]:
+    """The standard library's modules and those of `PACKAGES` that this interpreter can import; imports none."""
     stdlib = Path(sysconfig.get_path("stdlib"))
     roots = [
         Root(group="stdlib", name=path.stem, path=path)
         for path in sorted(stdlib.iterdir())
         if (path.suffix == ".py" or path.is_dir()) and path.stem.isidentifier() and path.name not in _SKIPPED_PARTS
     ]
-    for package in packages:
+    for package in PACKAGES:
         spec = PathFinder.find_spec(package)
         if spec is None:
             continue
@@ -100,7 +106,7 @@ def installed_roots(packages: Iterable[str] = PACKAGES) -> tuple[Root, ...]:
     return tuple(roots)
 
 
-class Corpus:
+class Corpus(Documents):
     """The documents of one split: iterate as often as you like, always in the same (hashed, so mixed) order.
 
     Files are read as they are asked for. Those that cannot be read or decoded are skipped and counted in `report()`.
@@ -112,13 +118,14 @@ class Corpus:
     def __init__(self, split: Split = "heldout", *, roots: Iterable[Root] | None = None, min_bytes: int | None = None):
         if split not in MIN_BYTES:
             raise CorpusError(f"there is no split {split!r}: the demo corpus has {' and '.join(map(repr, MIN_BYTES))}")
+        super().__init__(f"installed Python source, {split} split", self._documents)
         self.split: Split = split
         self.min_bytes = MIN_BYTES[split] if min_bytes is None else min_bytes
         modules, self._duplicates = _drop_copies(_modules(installed_roots() if roots is None else roots))
         self._modules = [module for module in modules if in_heldout(module.name) == (split == "heldout")]
         self._check(len(self._modules), sum(module.size for module in self._modules))
 
-    def __iter__(self) -> Iterator[Document]:
+    def _documents(self) -> Iterator[Document]:
         files = size = 0
         for module in self._modules:
             text = _read(module.path)
@@ -128,12 +135,10 @@ class Corpus:
             yield Document(name=module.name, text=text)
         self._check(files, size)
 
-    def report(self, tokenizer: object | None = None) -> CorpusReport:
-        """Read the whole split once and say what it holds.
-
-        `tokenizer` is anything with `encode(text).ids` (a `tokenizers.Tokenizer`); without it `tokens` is None.
-        """
-        hashes, by_package = [], Counter()
+    def report(self, count_tokens: Callable[[str], int] | None = None) -> CorpusReport:
+        """Read the whole split once and say what it holds; without `count_tokens`, `tokens` is None."""
+        hashes: list[str] = []
+        by_package: Counter[str] = Counter()
         tokens = unreadable = data_like = 0
         for module in self._modules:
             text = _read(module.path)
@@ -145,13 +150,13 @@ class Corpus:
                 data = text.encode()
                 hashes.append(f"{module.name} {hashlib.sha256(data).hexdigest()}\n")
                 by_package[module.group] += len(data)
-                tokens += len(tokenizer.encode(text).ids) if tokenizer is not None else 0
+                tokens += count_tokens(text) if count_tokens else 0
         self._check(len(hashes), by_package.total())
         return CorpusReport(
             split=self.split,
             files=len(hashes),
             bytes=by_package.total(),
-            tokens=tokens if tokenizer is not None else None,
+            tokens=tokens if count_tokens else None,
             unreadable=unreadable,
             data_like=data_like,
             duplicates=self._duplicates,
