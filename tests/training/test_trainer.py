@@ -111,16 +111,16 @@ def test_jumprelu_starts_at_and_is_held_near_its_target():
 
 def test_auxk_revives_dead_latents():
     def revived(alpha):
-        sae = SparseAutoencoder(D_IN, 64, BatchTopK(k=4), FixedPrefixes((16, 64)))
+        sae = SparseAutoencoder(D_IN, 64, BatchTopK(k=1), FixedPrefixes((16, 64)))
         with torch.no_grad():
             sae.b_enc[::2] -= 1.5
-        config = TrainConfig(n_tokens=150 * 256, batch_size=256, lr=1e-2, dead_after_tokens=1280, auxk_alpha=alpha)
+        config = TrainConfig(n_tokens=300 * 256, batch_size=256, lr=5e-3, dead_after_tokens=1280, auxk_alpha=alpha)
         trainer = Trainer(sae, config, rows(5_000))
-        for step in range(150):
+        for step in range(300):
             trainer.step(rows(256, seed=step))
         return (~trainer.silence.dead()[::2]).float().mean().item()
 
-    assert revived(1 / 32) > revived(0.0) + 0.2
+    assert revived(1 / 32) > revived(0.0) + 0.15
 
 
 def test_schedule_is_warmup_stable_decay():

@@ -1,0 +1,5 @@
+"""`python -m msae` is the `msae` command."""
+
+from msae.cli import main
+
+main()

@@ -1,0 +1,371 @@
+"""The command line: parses, calls, prints. Everything it does can be done from Python with the same names."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subcommand
+
+from msae.core.errors import ConfigError, MsaeError
+
+if TYPE_CHECKING:
+    from msae.data.documents import Documents
+    from msae.sae import ActivationFunction, Nesting
+
+DEMO = "demo"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """Where text comes from; give one of these."""
+
+    text: tuple[str, ...] = ()
+    """Text files, one document each: patterns such as 'corpus/*.txt'."""
+    jsonl: tuple[str, ...] = ()
+    """JSON-lines files, one document a line."""
+    parquet: tuple[str, ...] = ()
+    """Parquet files, one document a row."""
+    dataset: str | None = None
+    """A Hugging Face data set, by hub name or folder."""
+    demo_text: bool = False
+    """The text the demo model was made for: Python source that is on this machine."""
+    text_field: str = "text"
+    """The field or column that holds the text."""
+    split: str = "train"
+    """The split of a data set, or of the demo text (train or heldout)."""
+
+    def documents(self) -> Documents | None:
+        """The documents asked for; None when none were."""
+        from msae.data import documents
+
+        asked = [name for name in ("text", "jsonl", "parquet", "dataset", "demo_text") if getattr(self, name)]
+        if len(asked) > 1:
+            flags = ", ".join("--" + name.replace("_", "-") for name in asked)
+            raise ConfigError(f"{flags} were given together: give text one way")
+        if self.text:
+            return documents.text_documents(*self.text)
+        if self.jsonl:
+            return documents.jsonl_documents(*self.jsonl, text=self.text_field)
+        if self.parquet:
+            return documents.parquet_documents(*self.parquet, text=self.text_field)
+        if self.dataset:
+            return documents.dataset_documents(self.dataset, text=self.text_field, split=self.split)
+        if self.demo_text:
+            import msae.demo
+
+            return msae.demo.documents(self.split)  # type: ignore[arg-type, return-value]
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """Train and evaluate a Matryoshka SAE on the language model that ships with msae. No download."""
+
+    out: Path = Path("runs/demo")
+    """The run folder."""
+    store: Path = Path("acts/demo")
+    """The activation store."""
+    replace: bool = False
+    """Delete what is at --out and --store first."""
+    layer: int = 4
+    """The residual stream after this block, counted from 0."""
+    widths: tuple[int, ...] = (64, 256, 1024)
+    """Prefix widths, cumulative."""
+    k: int = 12
+    """Mean number of latents a token."""
+    harvest_tokens: int = 500_000
+    """Tokens in the store."""
+    train_tokens: int = 3_000_000
+    """Tokens trained on (several passes over the store)."""
+    eval_tokens: int = 32_768
+    """Held-out tokens each level is measured on."""
+    seed: int = 0
+    """Seed of every random draw."""
+
+    def run(self) -> None:
+        """Do it."""
+        from msae.studies.demo import DemoSettings, run_demo
+
+        if self.replace:
+            _delete(self.out, "config.json")
+            _delete(self.store, "manifest.json")
+        names = ("layer", "widths", "k", "harvest_tokens", "train_tokens", "eval_tokens", "seed")
+        run, table = run_demo(DemoSettings(**{name: getattr(self, name) for name in names}), self.out, self.store)
+        _print_levels(table)
+        _say(f"The run is in {run.path}: the SAE in sae/ (SAELens opens it), figures and plots in results/.")
+        _say(f"Next:  msae info {run.path}")
+        _say(f"       python -c \"import msae; print(msae.load('{run.path}').truncate(0))\"")
+        _say("       msae harvest --help, for a model of your own")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Harvest:
+    """Run a model over text and keep the activations of one hook (or several) in a store."""
+
+    model: str
+    """Hub name, local folder, or 'demo': the model that ships with msae."""
+    out: Path
+    """The store's folder; with several hooks, a folder of stores."""
+    source: Annotated[Text, OmitArgPrefixes] = field(default_factory=Text)
+    hook: tuple[str, ...] = ()
+    """Hook names, such as blocks.8.hook_resid_post."""
+    layer: int | None = None
+    """Instead of --hook: the residual stream after this block, counted from 0."""
+    tokens: int = 1_000_000
+    """Rows to keep."""
+    holdout_tokens: int | None = None
+    """Rows set aside for calibration and evaluation; by default a twentieth, 100,000 at most."""
+    dtype: Literal["float16", "bfloat16", "float32"] = "float16"
+    """Dtype on disk."""
+    model_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Dtype the model runs in."""
+    context_size: int = 128
+    """Tokens a context, special tokens included."""
+    batch_size: int = 32
+    """Contexts a pass."""
+    device: str | None = None
+    """cpu, cuda, mps; by default a GPU where there is one."""
+    revision: str | None = None
+    """Branch, tag or commit of a hub model."""
+    compatibility_mode: bool = False
+    """TransformerLens' weight processing (LayerNorm folded, weights centred) instead of the raw weights."""
+    replace: bool = False
+    """Delete the store at --out first."""
+
+    def run(self) -> None:
+        """Do it."""
+        from msae.activations.harvest import harvest as harvest_one
+        from msae.activations.harvest import harvest_hooks
+        from msae.activations.transformer_lens import TransformerLensSource
+
+        documents = self.source.documents()
+        if documents is None:
+            raise ConfigError("no text was given: use --text, --jsonl, --parquet, --dataset or --demo-text")
+        if self.replace:
+            _delete(self.out, "manifest.json")
+        source = TransformerLensSource(
+            _model(self.model),
+            hook_names=self.hook or None,
+            layer=self.layer,
+            context_size=self.context_size,
+            batch_size=self.batch_size,
+            dtype=self.model_dtype,
+            device=self.device,
+            compatibility_mode=self.compatibility_mode,
+            revision=self.revision,
+        )
+        settings = {
+            "n_tokens": self.tokens,
+            "path": self.out,
+            "dtype": self.dtype,
+            "holdout_tokens": self.holdout_tokens,
+        }
+        if len(source.specs) > 1:
+            stores = harvest_hooks(source, documents, **settings)  # type: ignore[arg-type]
+        else:
+            stores = {"": harvest_one(source, documents, **settings)}  # type: ignore[arg-type]
+        for store in stores.values():
+            _say(f"{store.n_rows:,} rows of {store.d_in} at {store.spec.hook_name} are in {store.path}.")
+            _say(f"Next:  msae train --store {store.path} --widths 256 1024 4096 --k 32 --out runs/{store.path.name}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train a nested SAE on a store."""
+
+    store: Path
+    """The activation store."""
+    out: Path
+    """The run folder."""
+    widths: tuple[int, ...]
+    """Prefix widths, cumulative, the last is the dictionary's size. One width: no nesting."""
+    k: int | float = 32
+    """Latents a token: exactly (topk), on average (batchtopk), or as a target (jumprelu)."""
+    activation: Literal["batchtopk", "topk", "jumprelu", "relu"] = "batchtopk"
+    """Activation function."""
+    l1: float | None = None
+    """Coefficient of the L1 penalty (relu only)."""
+    level_weights: Literal["equal", "balanced"] = "equal"
+    """How much each level counts in the loss."""
+    sampled_prefixes: int | None = None
+    """Draw this many prefixes anew at each step; the widths stay the levels that figures are given for."""
+    tokens: int | None = None
+    """Tokens to train on; by default four passes over the store."""
+    batch_size: int = 2048
+    """Tokens a step."""
+    lr: float | None = None
+    """Peak learning rate; by default a rule in the number of latents and the batch."""
+    auxk_alpha: float = 1 / 32
+    """Weight of the loss that revives dead latents."""
+    seed: int = 0
+    """Seed of every random draw."""
+    kernel: Literal["auto", "reference", "sparse"] = "auto"
+    """How a step is computed."""
+    wandb: str | None = None
+    """Weights & Biases project to log to as well."""
+    resume: bool = False
+    """Go on with the unfinished run at --out."""
+    replace: bool = False
+    """Delete the run at --out first."""
+
+    def run(self) -> None:
+        """Do it."""
+        from msae.activations.store import ActivationStore
+        from msae.sae import SparseAutoencoder
+        from msae.training import Run, TrainConfig, train
+
+        if self.replace:
+            _delete(self.out, "config.json")
+        existing = Run(self.out)
+        if (self.out / "config.json").is_file() and not self.resume:
+            state = "a finished" if existing.is_finished else "an unfinished"
+            resume = "" if existing.is_finished else "go on with it: add --resume; "
+            raise ConfigError(
+                f"{self.out} holds {state} run ({resume}start over: add --replace; or choose another --out)"
+            )
+        store = ActivationStore.open(self.store)
+        sae = SparseAutoencoder(store.d_in, self.widths[-1], self._activation_fn(), self._nesting(), seed=self.seed)
+        config = TrainConfig(
+            n_tokens=self.tokens or 4 * store.n_rows,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            auxk_alpha=self.auxk_alpha,
+            seed=self.seed,
+            kernel=self.kernel,
+        )
+        run = train(sae, store, config, self.out, wandb_project=self.wandb)
+        for level, record in enumerate(run.sae.recorded):
+            _say(f"level {level}: width {record.width:,}  L0 {record.l0:.2f}  FVU {record.fvu:.4f}")
+        _say(f"The run is in {run.path}. Next:  msae eval {run.path}")
+
+    def _activation_fn(self) -> ActivationFunction:
+        from msae.sae import BatchTopK, JumpReLU, ReLU, TopK
+
+        if (self.l1 is not None) != (self.activation == "relu"):
+            raise ConfigError("--l1 belongs to --activation relu, which needs it: the two go together")
+        if self.activation == "relu":
+            assert self.l1 is not None
+            return ReLU(l1_coefficient=self.l1)
+        if self.activation == "topk":
+            if self.k != int(self.k):
+                raise ConfigError(f"--k {self.k}: topk keeps a whole number of latents a token")
+            return TopK(k=int(self.k))
+        return JumpReLU(l0=self.k) if self.activation == "jumprelu" else BatchTopK(k=self.k)
+
+    def _nesting(self) -> Nesting:
+        from msae.sae import FixedPrefixes, SampledPrefixes, Unnested
+
+        if self.sampled_prefixes is not None:
+            return SampledPrefixes(n=self.sampled_prefixes, widths=self.widths)
+        return FixedPrefixes(self.widths, self.level_weights) if len(self.widths) > 1 else Unnested()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eval:
+    """Measure what each level of a run is worth: FVU, L0, CE recovered, KL, dead, dense, bits."""
+
+    path: Positional[Path]
+    """The run."""
+    source: Annotated[Text, OmitArgPrefixes] = field(default_factory=Text)
+    tokens: int = 32_768
+    """Tokens to measure on."""
+    model: str | None = None
+    """Where the model is, if it has moved."""
+    store: Path | None = None
+    """Where the store is, if it has moved."""
+    device: str | None = None
+    """cpu, cuda, mps."""
+    force: bool = False
+    """Go on when the model is not the one recorded."""
+
+    def run(self) -> None:
+        """Do it."""
+        from msae.studies.evaluate_run import evaluate_run
+        from msae.training import Run
+
+        model = None if self.model is None else str(_model(self.model))
+        run, documents = Run.open(self.path), self.source.documents()
+        table = evaluate_run(
+            run, documents, n_tokens=self.tokens, model=model, store=self.store, device=self.device, force=self.force
+        )
+        _print_levels(table)
+        _say(f"Written to {run.results / 'levels.json'}, plotted in {run.results / 'levels.html'}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Info:
+    """Say what a store, a saved SAE or a run is."""
+
+    path: Positional[Path]
+    """The folder."""
+
+    def run(self) -> None:
+        """Do it."""
+        from msae.studies.info import describe
+
+        _say(describe(self.path))
+
+
+Command = (
+    Annotated[Demo, subcommand("demo")]
+    | Annotated[Harvest, subcommand("harvest")]
+    | Annotated[Train, subcommand("train")]
+    | Annotated[Eval, subcommand("eval")]
+    | Annotated[Info, subcommand("info")]
+)
+
+
+def main() -> None:
+    """The `msae` command. Exit status 2 for anything the user can mend, with one line that says how."""
+    command = tyro.cli(
+        Command, prog="msae", description="Nested sparse autoencoders.", config=(OmitSubcommandPrefixes,)
+    )  # type: ignore[arg-type, var-annotated]
+    try:
+        command.run()
+    except MsaeError as error:
+        print(f"msae: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read the output has gone, as in `msae info RUN | head`
+    except KeyboardInterrupt:
+        print("msae: stopped. Stores and runs go on from their last checkpoint when called again.", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _model(name: str) -> str | Path:
+    if name != DEMO:
+        return name
+    import msae.demo
+
+    return msae.demo.model_path()
+
+
+def _delete(path: Path, marker: str) -> None:
+    """Delete a store or a run, and nothing else."""
+    if not path.exists():
+        return
+    known = (path / marker).is_file() or not any(path.iterdir()) or any(path.glob("*/manifest.json"))
+    if not known:
+        raise ConfigError(f"{path} is not what --replace may delete (it has no {marker}): delete it yourself")
+    shutil.rmtree(path)
+
+
+def _print_levels(table: object) -> None:
+    from rich.console import Console
+
+    from msae.analysis.display import levels_table
+
+    Console(width=None if sys.stdout.isatty() else 140).print(levels_table(table))  # type: ignore[arg-type]
+
+
+def _say(text: str) -> None:
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

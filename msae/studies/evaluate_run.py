@@ -1,0 +1,76 @@
+"""Evaluating a run with its own model, on text or on its store's holdout; tables and plots are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from msae.activations.store import ActivationStore
+from msae.analysis.evaluate import DEFAULT_TOKENS, evaluate_levels, evaluate_rows
+from msae.analysis.level_table import LevelTable
+from msae.core.errors import EvaluationError
+from msae.data.documents import Document
+from msae.training import Run
+
+LEVELS_JSON, LEVELS_HTML = "levels.json", "levels.html"
+
+
+def evaluate_run(
+    run: Run,
+    documents: Iterable[Document] | None = None,
+    *,
+    n_tokens: int = DEFAULT_TOKENS,
+    model: str | None = None,
+    store: str | Path | None = None,
+    device: str | None = None,
+    progress: bool = True,
+    force: bool = False,
+) -> LevelTable:
+    """Measure every level of a run and write ``results/levels.json`` and ``results/levels.html``.
+
+    `documents`: text to measure on; None takes the holdout of the store the run was trained on (or of `store`).
+    `model`: where the model is, if it has moved. A run on activations that came from no language model is measured on
+    the holdout's rows, without CE.
+
+    Raises `EvaluationError` when there is neither text nor a holdout, and whatever opening the model raises.
+    """
+    spec = run.sae.source
+    if spec is None:
+        raise EvaluationError(f"{run.path} does not say what it was trained on: use msae.analysis.evaluate_rows")
+    data = documents if documents is not None else _holdout(store or run.store_path)
+    if spec.kind == "transformer_lens":
+        from msae.activations.reopen import reopen
+
+        source = reopen(spec, model=model, device=device, force=force)
+        sae = run.sae.to(source.device)
+        table = evaluate_levels(sae, source, data, n_tokens=n_tokens, progress=progress, force=force)
+    elif isinstance(data, ActivationStore):
+        assert data.holdout is not None
+        table = evaluate_rows(run.sae, data.holdout, n_tokens=n_tokens, progress=progress, force=force)
+    else:
+        raise EvaluationError(f"{run.path} was trained on {spec.kind} activations: text cannot be put through them")
+    table.write(run.results / LEVELS_JSON)
+    write_levels_page(table, run.results / LEVELS_HTML)
+    return table
+
+
+def write_levels_page(table: LevelTable, path: Path) -> None:
+    """The plots of a table of levels as one HTML file that needs no network."""
+    from msae.core.files import write_atomically
+    from msae.plots.levels import levels_figure
+
+    page = levels_figure(table).to_html(include_plotlyjs=True, full_html=True)
+    write_atomically(path, lambda temporary: _write(temporary, page))
+
+
+def _holdout(path: str | Path) -> ActivationStore:
+    store = ActivationStore.open(path)
+    if store.holdout is None:
+        raise EvaluationError(
+            f"the store {path} kept no holdout: give text to evaluate on (--text), or harvest with holdout tokens"
+        )
+    return store
+
+
+def _write(path: Path, page: str) -> None:
+    path.write_text(page, encoding="utf-8")

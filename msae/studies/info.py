@@ -1,0 +1,86 @@
+"""What a folder is: a store, a saved SAE, or a run, in a few lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from msae.activations.store import ActivationStore
+from msae.analysis.level_table import LevelTable
+from msae.core.errors import MsaeError
+from msae.core.spec import SourceSpec
+from msae.sae import SparseAutoencoder, load
+from msae.training import Run
+
+
+class UnknownFolderError(MsaeError):
+    """The folder is none of ours."""
+
+
+def describe(path: Path) -> str:
+    """A few lines on the store, the SAE or the run at `path`; raises when it is none of them or is damaged."""
+    if (path / "manifest.json").is_file():
+        return _store(ActivationStore.open(path))
+    if (path / "config.json").is_file() and "training" in json.loads((path / "config.json").read_text("utf-8")):
+        return _run(Run.open(path))
+    if (path / "cfg.json").is_file():
+        return _sae(load(path))
+    held = ", ".join(sorted(child.name for child in path.iterdir())[:8]) if path.is_dir() else "nothing: no such folder"
+    raise UnknownFolderError(
+        f"{path} is no store (manifest.json), run (config.json) or SAE (cfg.json); it holds {held}"
+    )
+
+
+def _store(store: ActivationStore) -> str:
+    holdout = store.holdout
+    size = sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file())
+    return _lines(
+        f"activation store {store.path}",
+        {
+            "rows": f"{store.n_rows:,} of {store.d_in} ({store.dtype}), {size / 1e6:,.1f} MB with the holdout",
+            "holdout": f"{holdout.n_rows:,} rows" if holdout else "none",
+            "documents": f"{len(store.document_names()):,}",
+            "scale": f"{store.scale:.4g} (brings E||x||^2 to {store.d_in})",
+            **_source(store.spec),
+        },
+    )
+
+
+def _sae(sae: SparseAutoencoder) -> str:
+    lines = {"shape": f"d_in {sae.d_in}, d_sae {sae.d_sae:,}", "activation": str(sae.activation_fn)}
+    lines["nesting"] = str(sae.nesting)
+    for level, width in enumerate(sae.prefix_widths):
+        record = sae.recorded[level] if sae.recorded else None
+        lines[f"level {level}"] = f"width {width:,}" + (f", L0 {record.l0:.2f}, FVU {record.fvu:.4f}" if record else "")
+    return _lines("sparse autoencoder", {**lines, **(_source(sae.source) if sae.source else {})})
+
+
+def _run(run: Run) -> str:
+    metrics = run.metrics()
+    done = metrics[-1]["tokens"] if metrics else 0
+    results = ", ".join(sorted(file.name for file in run.results.glob("*")))
+    lines = {
+        "state": "finished" if run.is_finished else "unfinished: the same training command with --resume goes on",
+        "tokens": f"{done:,} of {run.train_config.n_tokens:,}",
+        "store": str(run.store_path) + ("" if run.store_path.exists() else " (not there any more)"),
+        "results": results or f"none yet: msae eval {run.path}",
+    }
+    if (run.results / "levels.json").is_file():
+        for row in LevelTable.read(run.results / "levels.json").levels:
+            recovered = "n/a" if row.ce_recovered is None else f"{row.ce_recovered:.4f}"
+            lines[f"measured {row.level}"] = f"width {row.width:,}, FVU {row.fvu:.4f}, CE recovered {recovered}"
+    return _lines(f"run {run.path}", lines) + ("\n\n" + _sae(run.sae) if run.is_finished else "")
+
+
+def _source(spec: SourceSpec) -> dict[str, str]:
+    return {
+        "model": f"{spec.model} ({spec.kind}, {spec.weight_processing} weights, {spec.dtype})",
+        "hook": spec.hook_name,
+        "contexts": f"{spec.context_size} tokens, {'BOS first' if spec.prepend_bos else 'no BOS'}; special rows "
+        f"{spec.special_rows}",
+    }
+
+
+def _lines(title: str, values: dict[str, str]) -> str:
+    width = max(len(key) for key in values)
+    return "\n".join([title, *(f"  {key:<{width}}  {value}" for key, value in values.items())])
