@@ -183,11 +183,6 @@ def _table(
     for level, rate, loss in zip(figures, meter.rate(), on_model, strict=True):
         values: dict[str, Any] = {n: _finite_or_none(value) for n, value in {**vars(level), **rate, **loss}.items()}
         missing = [name for name, value in loss.items() if value is not None and values[name] is None]
-        if values["fvu"] is None:
-            raise EvaluationError(
-                f"the reconstructions of level {level.level} are not finite: the SAE has diverged or is damaged; "
-                "go back to an earlier checkpoint"
-            )
         rows.append(LevelRow(**values))
         if missing:
             notes.append(f"Level {level.level}: {', '.join(missing)} came out NaN or infinite and are not given.")
@@ -205,7 +200,7 @@ def _table(
     )
 
 
-def _finite_or_none(value: float | None) -> float | None:
+def _finite_or_none(value: int | float | None) -> int | float | None:
     return value if value is None or math.isfinite(value) else None
 
 

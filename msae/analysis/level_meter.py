@@ -14,10 +14,16 @@ from msae.sae.metrics import LevelAccumulator, LevelFigures
 
 
 class LevelMeter:
-    """Streams rows through an SAE that is in `eval()` mode; memory does not grow with the sample."""
+    """Streams rows through an SAE that is in `eval()` mode; memory does not grow with the sample.
+
+    Raises `EvaluationError` for an SAE whose weights are not finite.
+    """
 
     def __init__(self, sae: SparseAutoencoder, quantiser_step: float | None = None) -> None:
         self.sae = sae
+        for name in ("W_enc", "b_enc", "W_dec", "b_dec"):
+            if not torch.isfinite(sae.get_parameter(name)).all():
+                raise EvaluationError(f"{name} of the SAE is not finite: it has diverged; use an earlier checkpoint")
         self._levels = LevelAccumulator(sae)
         self._rate = RateAccumulator(sae.prefix_widths, quantiser_step)
         self._quantised_error = torch.zeros(sae.n_levels, dtype=torch.float64)

@@ -54,7 +54,7 @@ class Predictions:
 def cross_entropy(batch: ContextBatch, logits: Float[Tensor, "batch context vocab"]) -> float:
     """Σ over the predictions that count of −log p(next token), in nats; log-softmax in float32."""
     asked = _Asked(batch, logits.device)
-    return sum(_surprise(log_p, asked.target[rows]) for rows, log_p in asked.log_probabilities(logits))
+    return sum((_surprise(log_p, asked.target[rows]) for rows, log_p in asked.log_probabilities(logits)), 0.0)
 
 
 class _Asked:

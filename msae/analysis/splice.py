@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from msae.activations.source import ContextBatch, PatchableSource, Replacement
+from msae.activations.source import ActivationSource, ContextBatch, PatchableSource, Replacement
 from msae.analysis.pairing import evaluating, require_patchable, shared_hook
 from msae.analysis.patching import in_turn, put_rows, recorded
 from msae.core.spec import SourceSpec
@@ -34,7 +34,7 @@ class ReplacingSource(PatchableSource, Protocol):
 
 @contextlib.contextmanager
 def splice(
-    source: PatchableSource,
+    source: ActivationSource,
     sae: SparseAutoencoder,
     *,
     level: int | None = None,
@@ -54,10 +54,10 @@ def splice(
     Raises `MismatchError` when the SAE was trained on another source (with `force`, warns), `ConfigError` for a level
     or hook that does not exist, `SourceError` for a source of activations alone.
     """
-    require_patchable(source)
+    patchable = require_patchable(source)
     sae.width(level)
     hook = shared_hook(sae, source, hook_name, force=force)
-    spliced = SplicedSource(source, hook, _reconstructed(sae, level, error_term, edit))
+    spliced = SplicedSource(patchable, hook, _reconstructed(sae, level, error_term, edit))
     with evaluating(sae):
         if isinstance(source, ReplacingSource):
             with source.replacing({hook: spliced.unless_replaced_already}):

@@ -35,7 +35,7 @@ def levels_figure(table: LevelTable) -> go.Figure:
         vertical_spacing=0.2,
     )
     figure.update_annotations(font={"size": 15}, yshift=8)
-    for title, axis in zip(figure.layout.annotations, figure.select_xaxes(), strict=True):
+    for title, axis in zip(figure.layout.annotations, figure.select_xaxes(), strict=False):
         title.update(x=axis.domain[0], xanchor="left")
     figure.update_layout(template=template(), title=_title(table), height=PANEL_HEIGHT * lines + 120, barmode="stack")
     for index, (_, draw) in enumerate(panels):
