@@ -98,7 +98,7 @@ def token_strings(tokenizer: Any, token_ids: Iterable[int]) -> list[str]:
     """The text of each token by itself, its leading blank kept; bytes that are no whole character give ``\\ufffd``."""
     ids = [int(token_id) for token_id in token_ids]
     pieces = tokenizer.convert_ids_to_tokens(ids)
-    texts = tokenizer.batch_decode([[token_id] for token_id in ids], clean_up_tokenization_spaces=False)
+    texts = [tokenizer.decode([token_id], clean_up_tokenization_spaces=False) for token_id in ids]
     return [_with_leading_blank(str(piece), text) for piece, text in zip(pieces, texts, strict=True)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -498,3 +499,22 @@ class TestErrors:
 def test_importing_the_source_does_not_import_transformer_lens():
     code = "import sys, msae.activations.transformer_lens; assert 'transformer_lens' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.slow
+def test_a_hub_model_in_the_cache_opens_without_a_network_and_is_known_by_its_commit(gpt2, tmp_path):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repository = tmp_path / "hub" / "models--someone--tiny"
+    shutil.copytree(gpt2, repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    code = (
+        "from msae.activations.transformer_lens import TransformerLensSource as Source\n"
+        "for revision in (None, 'main', '" + commit + "'):\n"
+        "    source = Source('someone/tiny', layer=0, context_size=8, device='cpu', revision=revision)\n"
+        "    (spec,) = source.specs.values()\n"
+        "    print(spec.model, spec.revision, spec.model_path or 'no folder')\n"
+    )
+    environment = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines() == [f"someone/tiny {commit} no folder"] * 3
