@@ -244,7 +244,8 @@ class _Harvest:
         if differences:
             raise StoreError(
                 f"{self.root} holds a harvest begun with other settings ({'; '.join(differences)}). Call it with those "
-                "to go on, choose another folder, or delete this one (msae.activations.manifest.remove_store)."
+                "to go on, choose another folder, or "
+                "remove this one: --replace on the command line, manifest.remove_store(path) in Python."
             )
         self.batches, self.contexts, self.digest = state["batches"], state["contexts"], state["digest"]
         for hook in self.specs:
@@ -308,7 +309,7 @@ def _require_free(folder: Path, root: Path) -> None:
         rows = f"{ActivationStore.open(folder).n_rows:,} rows"
         raise StoreError(
             f"a finished store already exists at {folder} ({rows}). Open it with ActivationStore.open, choose another "
-            "folder, or delete it first to replace it (msae.activations.manifest.remove_store)."
+            "folder, or replace it: --replace on the command line, manifest.remove_store(path) in Python."
         )
     if any(not is_debris(entry) for entry in folder.iterdir()):
         raise StoreError(f"{folder} is not empty and is no activation store: choose another folder")

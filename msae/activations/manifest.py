@@ -148,8 +148,9 @@ class Manifest:
 
 
 def is_debris(path: Path) -> bool:
-    """Whether a file is what a killed process left of an atomic write."""
-    return path.name.startswith(".") and path.name.endswith(".tmp")
+    """Whether a file is what a killed process left of an atomic write: ours (``.name.pid.tmp``) or safetensors' own
+    (``.tmpXXXXXX``)."""
+    return path.name.startswith(".") and ".tmp" in path.name
 
 
 def remove_store(path: Path | str) -> None:

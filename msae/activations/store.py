@@ -158,8 +158,8 @@ class ActivationStore:
         """Endless shuffled float32 batches, each row once an epoch; see `msae.activations.shuffle`.
 
         The same (seed, batch_size, buffer_rows) gives the same sequence, and `start` (batches already consumed) goes on
-        in it. `buffer_rows` defaults to 128 MiB of rows (a prefetching reader holds up to two buffers).
-        Close the iterator, or drop it, to end the thread. A batch may span two epochs, and a batch larger than the store repeats rows.
+        in it. `buffer_rows` defaults to 128 MiB of rows. A batch may span two epochs, and one larger than the store
+        repeats rows. With `prefetch` a thread makes batches ahead; it ends when the iterator is closed or dropped.
         """
         buffer_rows = buffer_rows or max(1, shuffle.BUFFER_BYTES // (self.d_in * DTYPES[self.dtype].itemsize))
         batches = shuffle.shuffled_batches(self, batch_size, seed=seed, start=start, buffer_rows=buffer_rows)
