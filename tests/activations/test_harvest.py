@@ -271,7 +271,7 @@ def _harvest_under_fire(path, seconds_a_batch=0.02):
         if child == 0:
             _slow_harvest(path, seconds_a_batch)
             os._exit(0)
-        deadline = time.monotonic() + rng.uniform(0.005, 0.15) * max(1, kills / 10)
+        deadline = time.monotonic() + rng.uniform(0.005, 0.15) * max(1, kills / 5)
         finished = 0
         while not finished and time.monotonic() < deadline:
             time.sleep(0.001)
