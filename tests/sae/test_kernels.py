@@ -82,7 +82,7 @@ def naive_choice(sae, x):
     fn = sae.activation_fn
     pre = ((x - sae.b_dec) @ sae.W_enc + sae.b_enc).detach()
     if isinstance(fn, BatchTopK):
-        flat = sorted(((-pre[b, j].item(), b, j) for b in range(BATCH) for j in range(D_SAE)))
+        flat = sorted((-pre[b, j].item(), b, j) for b in range(BATCH) for j in range(D_SAE))
         kept = [(b, j) for value, b, j in flat[: round(fn.k * BATCH)] if value < 0]
     elif isinstance(fn, TopK):
         kept = [(b, j) for b in range(BATCH) for j in sorted(range(D_SAE), key=lambda j: -pre[b, j].item())[: fn.k]]

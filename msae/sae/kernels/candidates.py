@@ -4,9 +4,9 @@ The encoder's product is made a block of latents at a time, and only entries abo
 comes from the last batch; it is a guess that decides how much work is done, never what is found: when too few entries
 pass, the search goes on until the selection is certain, so the result equals that of a dense search.
 
-Where the processor multiplies bf16 much faster than fp32, blocks are screened in bf16. By Cauchy–Schwarz an entry is
-off by at most ‖x‖‖w − bf16(w)‖ + ‖x − bf16(x)‖‖bf16(w)‖ (and the rounding of the result), so lowering the floor by that
-much loses nothing; entries that pass are then computed in fp32.
+Where the processor multiplies bf16 much faster than fp32, blocks are screened in bf16. Rounding to bf16 is off by at
+most u = 2⁻⁸ of a number, so by Cauchy–Schwarz a product is off by at most (2u + u²) ‖x‖‖w‖, and a little for the sum
+and for rounding the result. A floor lowered by that much loses nothing; the entries that pass are computed in fp32.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from torch import Tensor
 from msae.sae.activation_fns import BatchTopK, JumpReLU, TopK, counts_per_row, largest
 from msae.sae.autoencoder import SparseAutoencoder
 from msae.sae.kernels.products import sampled_product
+from msae.sae.kernels.scan import entries_above
 
 FLOOR_RATIO = 0.9
 SAMPLE_ROWS = 64
-BF16_HALF_ULP = 2.0**-8
+BF16 = 2.0**-8
+BF16_PRODUCT = 2 * BF16 + BF16**2 + 2.0**-14
 BF16_PAYS_ABOVE = 1 << 28
 
 
@@ -109,7 +111,7 @@ class CandidateFinder:
     def _above(self, sae: SparseAutoencoder, centred: Tensor, floor: Tensor) -> Entries:
         """Every entry above `floor` (0-d, or one number per latent)."""
         n_columns = max(16, self.block // max(1, centred.shape[0]))
-        screen = _bf16_screen if _bf16_pays(sae, centred) else _plain
+        screen = _bf16_screen if floor.ndim == 0 and _bf16_pays(sae, centred) else _plain
         parts = []
         for start in range(0, sae.d_sae, n_columns):
             columns = slice(start, min(start + n_columns, sae.d_sae))
@@ -121,22 +123,23 @@ class CandidateFinder:
 
 def _plain(sae: SparseAutoencoder, centred: Tensor, columns: slice, floor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     pre = torch.addmm(sae.b_enc[columns], centred, sae.W_enc[:, columns])
-    row, latent = (pre > floor).nonzero(as_tuple=True)
+    if floor.ndim == 0:
+        row, latent = entries_above(pre, floor.expand(pre.shape[0]).contiguous())
+    else:
+        row, latent = (pre > floor).nonzero(as_tuple=True)
     return row, latent, pre[row, latent]
 
 
 def _bf16_screen(
     sae: SparseAutoencoder, centred: Tensor, columns: slice, floor: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    W = sae.W_enc.T[columns]
-    rounded, rounded_x = W.bfloat16(), centred.bfloat16()
-    rough = torch.mm(rounded_x, rounded.T)
-    slack_W = (W - rounded).norm(dim=1).max() * centred.norm(dim=1, keepdim=True)
-    slack_x = (centred - rounded_x).norm(dim=1, keepdim=True) * rounded.float().norm(dim=1).max()
-    lowered = floor - sae.b_enc[columns] - slack_W - slack_x
-    row, latent = (rough > lowered - lowered.abs() * 2 * BF16_HALF_ULP).nonzero(as_tuple=True)
-    pre = sampled_product(centred, W, row, latent) + sae.b_enc[columns][latent]
-    keep = pre > (floor if floor.ndim == 0 else floor[latent])
+    W, b = sae.W_enc.T[columns], sae.b_enc[columns]
+    rough = torch.addmm(b.bfloat16(), centred.bfloat16(), W.bfloat16().T)
+    slack = BF16_PRODUCT * centred.norm(dim=1) * W.norm(dim=1).max() + BF16 * b.abs().max()
+    lowered = floor - slack
+    row, latent = entries_above(rough, (lowered - 2 * BF16 * (lowered.abs() + slack)).bfloat16())
+    pre = sampled_product(centred, W, row, latent) + b[latent]
+    keep = pre > floor
     return row[keep], latent[keep], pre[keep]
 
 
