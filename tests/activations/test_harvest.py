@@ -251,27 +251,24 @@ def test_a_harvest_killed_at_random_moments_ends_with_the_same_bytes(tmp_path):
         [sys.executable, __file__, str(tmp_path / "killed")], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
     kills = int((tmp_path / "kills").read_text())
-    assert kills >= 5
+    assert kills >= 3
     _slow_harvest(tmp_path / "whole", seconds_a_batch=0.0)
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
-    for hook in ("embedding", "mlp"):
-        ActivationStore.open(tmp_path / "killed" / hook).verify()
+    ActivationStore.open(tmp_path / "killed").verify()
 
 
 def _slow_harvest(path, seconds_a_batch):
-    hooks = ("embedding", "mlp")
-    source = ByteSource(hooks, seconds_a_batch=seconds_a_batch)
-    harvest_hooks(source, corpus(), path=path, **(ARGUMENTS | {"shard_rows": 150}))
+    small(path, source=ByteSource(seconds_a_batch=seconds_a_batch), shard_rows=200)
 
 
 def _harvest_under_fire(path, seconds_a_batch=0.02):
     rng, kills = random.Random(), 0
-    while not (path / "mlp" / "manifest.json").exists() or (path / "progress.json").exists():
+    while not (path / "manifest.json").exists() or (path / "progress.json").exists():
         child = os.fork()
         if child == 0:
             _slow_harvest(path, seconds_a_batch)
             os._exit(0)
-        deadline = time.monotonic() + rng.uniform(0.005, 0.15) * max(1, kills / 5)
+        deadline = time.monotonic() + rng.uniform(0.005, 0.3) * max(1, kills / 5)
         finished = 0
         while not finished and time.monotonic() < deadline:
             time.sleep(0.001)
