@@ -1,0 +1,22 @@
+"""One streaming pass over a sample: sparse codes, and from them what every latent does."""
+
+from msae.analysis.collect.codes import CodeTable
+from msae.analysis.collect.cofiring import Pairs, PairSettings
+from msae.analysis.collect.collection import Collected, CollectSettings, collect
+from msae.analysis.collect.examples import ExampleSettings
+from msae.analysis.collect.origin import ArrayRows, Origin, Rows
+from msae.analysis.collect.token_text import TokenText
+
+__all__ = [
+    "ArrayRows",
+    "CodeTable",
+    "CollectSettings",
+    "Collected",
+    "ExampleSettings",
+    "Origin",
+    "PairSettings",
+    "Pairs",
+    "Rows",
+    "TokenText",
+    "collect",
+]

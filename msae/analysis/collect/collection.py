@@ -1,0 +1,219 @@
+"""`collect`: one pass of a sample through an SAE, and from it what every latent does.
+
+The encoder runs once. Its codes go to disk (`CodeTable`), and from there all tables are made exactly, some latents at a
+time.
+In memory: 2²² pre-activations while encoding; 12 bytes a row for origins; the codes of a block (at most 2²³) and its
+pairs; and the tables themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from msae.activations.store import ActivationStore
+from msae.analysis.collect.codes import CodeTable
+from msae.analysis.collect.cofiring import Pairs, PairSettings, find_pairs
+from msae.analysis.collect.encode import encode_all
+from msae.analysis.collect.examples import EXAMPLES, ExampleSettings, Picked, example_columns, pick
+from msae.analysis.collect.features import FEATURES, HISTOGRAMS, FeatureStatistics
+from msae.analysis.collect.logits import LOGITS, direct_logits
+from msae.analysis.collect.neighbours import NEIGHBOURS, nearest_directions
+from msae.analysis.collect.origin import Origin, Rows
+from msae.analysis.collect.ranked import ranked
+from msae.analysis.collect.shift import shift_bounds, shifted
+from msae.analysis.collect.token_text import TokenText
+from msae.analysis.pairing import evaluating
+from msae.analysis.progress import bar
+from msae.analysis.tables import Column, make_table
+from msae.core.config import require
+from msae.core.errors import EvaluationError, MismatchError
+from msae.core.spec import require_same_source
+from msae.sae.autoencoder import SparseAutoencoder
+
+PAIRS = (
+    Column("a", pa.int32(), "number of one latent; a < b, so a is never in a later level than b"),
+    Column("b", pa.int32(), "number of the other"),
+    Column("level_a", pa.int16(), "level whose band a is in"),
+    Column("level_b", pa.int16(), "level whose band b is in"),
+    Column("together", pa.int64(), "tokens on which both fire"),
+    Column("p_a_given_b", pa.float32(), "together / tokens on which b fires"),
+    Column("p_b_given_a", pa.float32(), "together / tokens on which a fires"),
+    Column("lift", pa.float32(), "together / the number expected if they fired independently"),
+    Column("phi", pa.float32(), "Pearson's correlation of firing"),
+    Column("log10_p", pa.float32(), "log10 of an upper bound of the hypergeometric tail of `together`"),
+    Column("significant", pa.bool_(), "rejected by Benjamini-Hochberg over all pairs tested"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectSettings:
+    """What is collected. `n_bins`: bins of a latent's histogram. `neighbours`: nearest directions of either kind.
+    `logits`: tokens on either side. `seed`: of the shifts of the null model."""
+
+    examples: ExampleSettings = field(default_factory=ExampleSettings)
+    pairs: PairSettings = field(default_factory=PairSettings)
+    n_bins: int = 40
+    neighbours: int = 8
+    logits: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.n_bins >= 1, "n_bins", self.n_bins, "at least one bin")
+        require(self.neighbours >= 0, "neighbours", self.neighbours, "a count, 0 or more")
+        require(self.logits >= 0, "logits", self.logits, "a count, 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collected:
+    """A sample's codes and what was made of them. `rows` are read again by measurements that need activations.
+
+    `pairs`: the co-firing pairs kept. `tables`: ``features``, ``histograms``, ``examples``, ``pairs``, ``neighbours``
+    and, with an unembedding, ``logits``.
+    """
+
+    sae: SparseAutoencoder
+    rows: Rows
+    codes: CodeTable
+    origin: Origin
+    pairs: Pairs
+    settings: CollectSettings
+    tables: dict[str, pa.Table]
+    text: TokenText | None = None
+    scratch: Path | None = None
+
+    @cached_property
+    def level_of(self) -> Int[np.ndarray, " d_sae"]:
+        """The level of each latent."""
+        return self.sae.level_of.cpu().numpy()
+
+    @cached_property
+    def directions(self) -> Float[Tensor, "d_sae d_in"]:
+        """The decoder directions, unit rows, float32, on the CPU."""
+        return torch.nn.functional.normalize(self.sae.W_dec.detach().float().cpu(), dim=1)
+
+    @property
+    def null_model(self) -> str:
+        """How the codes of `null_codes` were shifted."""
+        return shift_bounds(self.origin)[1]
+
+    @cached_property
+    def null_codes(self) -> CodeTable:
+        """The codes, shifted."""
+        return shifted(self.codes, self.origin, seed=self.settings.seed, scratch=self.scratch)
+
+    @cached_property
+    def null_pairs(self) -> Pairs:
+        """The pairs kept of the shifted codes, by the same rule."""
+        return find_pairs(self.null_codes, self.level_of, self.settings.pairs)
+
+    def cosine(self, a: Int[np.ndarray, " pairs"], b: Int[np.ndarray, " pairs"]) -> Float[np.ndarray, " pairs"]:
+        """Cosine of the decoder directions of each pair."""
+        parts = [
+            torch.linalg.vecdot(self.directions[torch.from_numpy(a[part])], self.directions[torch.from_numpy(b[part])])
+            for part in (slice(first, first + (1 << 14)) for first in range(0, len(a), 1 << 14))
+        ]
+        return torch.cat(parts).numpy() if parts else np.empty(0, np.float32)
+
+
+def collect(
+    sae: SparseAutoencoder,
+    rows: Rows,
+    *,
+    n_tokens: int | None = None,
+    settings: CollectSettings | None = None,
+    text: TokenText | None = None,
+    unembedding: Float[Tensor, "d_model vocab"] | None = None,
+    scratch: Path | None = None,
+    progress: bool = False,
+    force: bool = False,
+) -> Collected:
+    """Encode the first `n_tokens` rows (None: all) and make every table.
+
+    `scratch`: the folder for the codes' files (16 bytes a code, deleted with the result); None is the system's own.
+
+    Raises `MismatchError` when the SAE was trained on another source (with `force`, warns) or another width, and
+    `EvaluationError` when there is no row, a row is not finite, or not one latent fires.
+    """
+    settings = settings or CollectSettings()
+    require(n_tokens is None or n_tokens > 0, "n_tokens", n_tokens, "at least one token, or None for all")
+    n_rows = min(rows.n_rows, n_tokens or rows.n_rows)
+    _require_match(sae, rows, n_rows, force)
+    with evaluating(sae):
+        codes = encode_all(sae, rows, n_rows, scratch=scratch, progress=progress)
+    if len(codes) == 0:
+        raise EvaluationError(
+            f"not one latent fires on the {n_rows:,} rows: is the SAE of other activations, or unfinished?"
+        )
+    origin = Origin.of(rows, n_rows)
+    level_of = sae.level_of.cpu().numpy()
+    statistics = FeatureStatistics(codes, origin, settings.n_bins)
+    picked: list[Picked] = []
+    with bar("describe latents", sae.d_sae, shown=progress) as advance:
+        for block in ranked(codes):
+            statistics.update(block)
+            picked.append(pick(block, settings.examples))
+            advance(block.stop - block.first)
+    pairs = find_pairs(codes, level_of, settings.pairs, progress=progress)
+    features = statistics.features(level_of, settings.pairs.min_tokens, text)
+    chosen = Picked(**{n: np.concatenate([getattr(p, n) for p in picked]) for n in ("latent", "band", "rank", "place")})
+    examples = example_columns(chosen, codes, origin, text, settings.examples.reach)
+    about = {"n_tokens": n_rows}
+    tables = {
+        "features": make_table(FEATURES, features, about),
+        "histograms": make_table(HISTOGRAMS, statistics.histograms(), about),
+        "examples": make_table(EXAMPLES, examples, {**about, "bands": settings.examples.bands}),
+        "pairs": make_table(
+            PAIRS, pair_columns(pairs, codes, level_of), {**about, "tested": pairs.n_tests, "kept": settings.pairs}
+        ),
+        "neighbours": make_table(NEIGHBOURS, nearest_directions(sae.W_dec, level_of, settings.neighbours)),
+    }
+    if unembedding is not None and settings.logits:
+        tables["logits"] = make_table(LOGITS, direct_logits(sae.W_dec, unembedding, settings.logits, text))
+    return Collected(
+        sae=sae,
+        rows=rows,
+        codes=codes,
+        origin=origin,
+        pairs=pairs,
+        settings=settings,
+        tables=tables,
+        text=text,
+        scratch=scratch,
+    )
+
+
+def pair_columns(pairs: Pairs, codes: CodeTable, level_of: np.ndarray) -> dict[str, np.ndarray]:
+    """The columns of `PAIRS`."""
+    n_a, n_b = codes.counts[pairs.a], codes.counts[pairs.b]
+    return {
+        "a": pairs.a,
+        "b": pairs.b,
+        "level_a": level_of[pairs.a],
+        "level_b": level_of[pairs.b],
+        "together": pairs.together,
+        "p_a_given_b": pairs.together / n_b,
+        "p_b_given_a": pairs.together / n_a,
+        "lift": pairs.together * (codes.n_rows / n_a) / n_b,
+        "phi": pairs.phi,
+        "log10_p": pairs.log_p / math.log(10),
+        "significant": pairs.significant,
+    }
+
+
+def _require_match(sae: SparseAutoencoder, rows: Rows, n_rows: int, force: bool) -> None:
+    if n_rows == 0:
+        raise EvaluationError("no rows were given: there is nothing to measure")
+    if isinstance(rows, ActivationStore) and sae.source is not None:
+        require_same_source(sae.source, rows.spec, what=f"the SAE and the store {rows.path}", force=force)
+    width = rows.rows(0, 1).shape[1]
+    if width != sae.d_in:
+        raise MismatchError(f"the SAE reads d_in = {sae.d_in} numbers, the rows have {width}")

@@ -1,0 +1,108 @@
+"""Where rows come from: tokens, documents and their bounds; and rows held in memory instead of a store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, final, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from msae.activations.store import RowTokens
+from msae.core.config import require
+
+
+@runtime_checkable
+class Rows(Protocol):
+    """Activations with the origin of each row, in reading order: an `ActivationStore`, or `ArrayRows`."""
+
+    @property
+    def n_rows(self) -> int:
+        """How many."""
+        ...
+
+    def rows(self, start: int, stop: int) -> Float[Tensor, "rows d_in"]:
+        """Rows [start, stop)."""
+        ...
+
+    def tokens(self, start: int, stop: int) -> RowTokens:
+        """Their origin."""
+        ...
+
+    def document_names(self) -> list[str]:
+        """The documents' names."""
+        ...
+
+
+@final
+class ArrayRows:
+    """Rows held in memory. Without `tokens` every row is a document of its own with token id 0."""
+
+    def __init__(self, x: Float[Tensor, "rows d_in"], tokens: RowTokens | None = None) -> None:
+        n = x.shape[0]
+        none = RowTokens(
+            token_id=torch.zeros(n, dtype=torch.long), document=torch.arange(n), offset=torch.zeros(n, dtype=torch.long)
+        )
+        self._x, self._tokens = x, tokens or none
+        require(len(self._tokens.document) == n, "tokens", len(self._tokens.document), f"one for each of {n} rows")
+
+    @property
+    def n_rows(self) -> int:
+        """How many."""
+        return self._x.shape[0]
+
+    def rows(self, start: int, stop: int) -> Float[Tensor, "rows d_in"]:
+        """Rows [start, stop)."""
+        return self._x[start:stop]
+
+    def tokens(self, start: int, stop: int) -> RowTokens:
+        """Their origin."""
+        own = self._tokens
+        return RowTokens(
+            token_id=own.token_id[start:stop], document=own.document[start:stop], offset=own.offset[start:stop]
+        )
+
+    def document_names(self) -> list[str]:
+        """The documents' numbers."""
+        return [str(number) for number in range(int(self._tokens.document.max()) + 1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """The origin of every row of a sample: 12 bytes a row.
+
+    A *run* is consecutive rows of one document. A *passage* is a run without a gap in its offsets: the rows between
+    were set aside, or were special tokens. Contexts never leave a passage.
+    """
+
+    token_id: Int[np.ndarray, " rows"]
+    document: Int[np.ndarray, " rows"]
+    offset: Int[np.ndarray, " rows"]
+    names: list[str]
+
+    @classmethod
+    def of(cls, rows: Rows, n_rows: int) -> Origin:
+        """The origin of the first `n_rows` rows."""
+        tokens = rows.tokens(0, n_rows)
+        columns = (tokens.token_id, tokens.document, tokens.offset)
+        token_id, document, offset = (column.numpy().astype(np.int32) for column in columns)
+        return cls(token_id=token_id, document=document, offset=offset, names=rows.document_names())
+
+    @cached_property
+    def run_start(self) -> Int[np.ndarray, " runs"]:
+        """The first row of each run, and behind the last run the number of rows."""
+        return _starts(np.diff(self.document) != 0)
+
+    @cached_property
+    def passage(self) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " rows"]]:
+        """For each row, where its passage begins and ends (one past its last row)."""
+        starts = _starts((np.diff(self.document) != 0) | (np.diff(self.offset) != 1))
+        lengths = np.diff(starts)
+        return np.repeat(starts[:-1], lengths).astype(np.int32), np.repeat(starts[1:], lengths).astype(np.int32)
+
+
+def _starts(breaks: np.ndarray) -> Int[np.ndarray, " starts"]:
+    return np.concatenate([[0], np.flatnonzero(breaks) + 1, [len(breaks) + 1]])

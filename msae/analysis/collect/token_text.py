@@ -1,0 +1,87 @@
+"""Tokens as text. Byte-level tokenizers split characters; here their bytes are put together again.
+
+The text of a character that several tokens share stands at the token that completes it, and the tokens before it are
+empty: so the texts of a passage joined are the passage.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from msae.activations.tokenization import token_strings
+
+_BYTE_PIECE = re.compile(r"^<0x([0-9A-Fa-f]{2})>$")
+REPLACEMENT = "\ufffd"
+
+
+class TokenText:
+    """What each token of a Hugging Face tokenizer says."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        ids = list(range(len(tokenizer)))
+        pieces = tokenizer.convert_ids_to_tokens(ids)
+        self.texts: list[str] = token_strings(tokenizer, ids)
+        self._bytes: dict[int, bytes] = {}
+        special = set(tokenizer.all_special_ids)
+        byte_level = _is_byte_level(tokenizer)
+        for token_id, (piece, text) in enumerate(zip(pieces, self.texts, strict=True)):
+            if token_id in special or piece is None:
+                continue
+            whole = _piece_bytes(piece, byte_level)
+            if whole is not None and REPLACEMENT in text and REPLACEMENT.encode() not in whole:
+                self._bytes[token_id] = whole
+        self._partial = np.zeros(len(ids), dtype=bool)
+        self._partial[list(self._bytes)] = True
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def has_partial(self, token_ids: Int[np.ndarray, " tokens"]) -> np.ndarray:
+        """Which tokens hold only part of a character."""
+        return self._partial[token_ids]
+
+    def passage(self, token_ids: Iterable[int] | Int[np.ndarray, " tokens"]) -> list[str]:
+        """One text a token, characters put together; a character cut off at either end stays `\\ufffd`."""
+        out, decoder = [], None
+        for token_id in token_ids:
+            raw = self._bytes.get(int(token_id))
+            if raw is None:
+                if decoder is not None and (rest := decoder.decode(b"", final=True)):
+                    out[-1] += rest
+                decoder = None
+                out.append(self.texts[int(token_id)])
+                continue
+            decoder = decoder or codecs.getincrementaldecoder("utf-8")("replace")
+            out.append(decoder.decode(raw))
+        if decoder is not None and (rest := decoder.decode(b"", final=True)):
+            out[-1] += rest
+        return out
+
+
+def _is_byte_level(tokenizer: Any) -> bool:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return backend is not None and '"ByteLevel"' in json.dumps(json.loads(backend.to_str()).get("decoder"))
+
+
+def _piece_bytes(piece: str, byte_level: bool) -> bytes | None:
+    if match := _BYTE_PIECE.match(piece):
+        return bytes([int(match[1], 16)])
+    if byte_level and all(character in _byte_of() for character in piece):
+        return bytes(_byte_of()[character] for character in piece)
+    return None
+
+
+@cache
+def _byte_of() -> dict[str, int]:
+    """The character that byte-level tokenizers write for each byte, the other way round (GPT-2's table)."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}
