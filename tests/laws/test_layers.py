@@ -37,10 +37,10 @@ ONLY_IMPORTERS = {
     "dash_mantine_components": ("dashboards/",),
 }
 
-SAE_MAY_IMPORT = {"torch", "einops", "safetensors", "jaxtyping", "triton", "numba"}
+SAE_MAY_IMPORT = {"torch", "einops", "safetensors", "jaxtyping", "numpy", "numba", "triton"}
 
 # Used when they are there, with another way when they are not.
-OPTIONAL = {"triton", "numba"}
+OPTIONAL = {"triton"}
 
 
 def part_of(path: Path) -> str:
