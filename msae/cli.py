@@ -58,7 +58,7 @@ class Text:
         if self.demo_text:
             import msae.demo
 
-            return msae.demo.documents(self.split)  # type: ignore[arg-type, return-value]
+            return msae.demo.documents(self.split)  # type: ignore[arg-type]
         return None
 
 
@@ -92,8 +92,8 @@ class Demo:
         from msae.studies.demo import DemoSettings, run_demo
 
         if self.replace:
-            _delete(self.out, "config.json")
-            _delete(self.store, "manifest.json")
+            _delete_run(self.out)
+            _delete_store(self.store)
         names = ("layer", "widths", "k", "harvest_tokens", "train_tokens", "eval_tokens", "seed")
         run, table = run_demo(DemoSettings(**{name: getattr(self, name) for name in names}), self.out, self.store)
         _print_levels(table)
@@ -147,7 +147,7 @@ class Harvest:
         if documents is None:
             raise ConfigError("no text was given: use --text, --jsonl, --parquet, --dataset or --demo-text")
         if self.replace:
-            _delete(self.out, "manifest.json")
+            _delete_store(self.out)
         source = TransformerLensSource(
             _model(self.model),
             hook_names=self.hook or None,
@@ -220,7 +220,7 @@ class Train:
         from msae.training import Run, TrainConfig, train
 
         if self.replace:
-            _delete(self.out, "config.json")
+            _delete_run(self.out)
         existing = Run(self.out)
         if (self.out / "config.json").is_file() and not self.resume:
             state = "a finished" if existing.is_finished else "an unfinished"
@@ -324,7 +324,7 @@ def main() -> None:
     """The `msae` command. Exit status 2 for anything the user can mend, with one line that says how."""
     command = tyro.cli(
         Command, prog="msae", description="Nested sparse autoencoders.", config=(OmitSubcommandPrefixes,)
-    )  # type: ignore[arg-type, var-annotated]
+    )
     try:
         command.run()
     except MsaeError as error:
@@ -345,14 +345,20 @@ def _model(name: str) -> str | Path:
     return msae.demo.model_path()
 
 
-def _delete(path: Path, marker: str) -> None:
-    """Delete a store or a run, and nothing else."""
-    if not path.exists():
-        return
-    known = (path / marker).is_file() or not any(path.iterdir()) or any(path.glob("*/manifest.json"))
-    if not known:
-        raise ConfigError(f"{path} is not what --replace may delete (it has no {marker}): delete it yourself")
-    shutil.rmtree(path)
+def _delete_run(path: Path) -> None:
+    """Delete a run, and nothing else."""
+    if path.exists() and any(path.iterdir()):
+        if not (path / "config.json").is_file():
+            raise ConfigError(f"{path} is not a run (it has no config.json): delete it yourself")
+        shutil.rmtree(path)
+
+
+def _delete_store(path: Path) -> None:
+    """Delete a store, finished or not, and nothing else."""
+    from msae.activations.manifest import remove_store
+
+    if path.exists():
+        remove_store(path)
 
 
 def _print_levels(table: object) -> None:

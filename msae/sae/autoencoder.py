@@ -185,7 +185,7 @@ class SparseAutoencoder(nn.Module):
         """Turn an SAE of s·x into the same SAE of x: b_enc, b_dec and θ are divided by s, the weights stay."""
         require(scale > 0 and math.isfinite(scale), "scale", scale, "a positive, finite factor")
         for parameter in (self.b_enc, self.b_dec, self.threshold):
-            parameter /= scale
+            parameter.div_(scale)
 
     def _require_rows(self, x: Tensor) -> None:
         if x.ndim != 2 or x.shape[1] != self.d_in:

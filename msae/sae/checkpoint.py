@@ -91,7 +91,7 @@ def load(path: str | Path, *, device: str = "cpu", check: bool = True) -> Sparse
         for name, tensor in tensors.items():
             sae.get_parameter(name).copy_(tensor)
         if not config.get("apply_b_dec_to_input", True):
-            sae.b_enc += sae.b_dec @ sae.W_enc
+            sae.b_enc.add_(sae.b_dec @ sae.W_enc)
     if ours.get("source"):
         sae.source = from_dict(SourceSpec, ours["source"])
     sae.recorded = tuple(from_dict(LevelRecord, record) for record in ours.get("recorded", ()))

@@ -8,6 +8,7 @@ Var(x) = E‖x − x̄‖² is a constant of the scaling sample, so every term i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -106,7 +107,7 @@ def sparsity_penalty(
 
 
 def jump(
-    pre: Float[Tensor, "batch d_sae"], threshold: Float[Tensor, " d_sae"], bandwidth: float
+    pre: Float[Tensor, "batch d_sae"], threshold: Float[Tensor, " d_sae"], bandwidth: int | float
 ) -> Float[Tensor, "batch d_sae"]:
     """z · 1[z > θ] whose gradient in θ is −(θ/ε) · 1[|z − θ| < ε/2] (arXiv:2407.14435, eq. 11)."""
     return Jump.apply(pre, threshold, bandwidth)
@@ -116,14 +117,14 @@ class Step(torch.autograd.Function):
     """1[z > θ] with the gradient −(1/ε) · 1[|z − θ| < ε/2] in θ and none in z (arXiv:2407.14435, eq. 12)."""
 
     @staticmethod
-    def forward(ctx, pre, threshold, bandwidth):
+    def forward(ctx: Any, pre: Tensor, threshold: Tensor, bandwidth: int | float) -> Tensor:
         """(batch, d_sae), (d_sae), ε → (batch, d_sae)."""
         ctx.save_for_backward(pre, threshold)
         ctx.bandwidth = bandwidth
         return ((pre > threshold) & (pre > 0)).to(pre.dtype)
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None]:
         """The gradient in θ."""
         pre, threshold = ctx.saved_tensors
         near = ((pre - threshold).abs() < ctx.bandwidth / 2).to(pre.dtype)
@@ -134,14 +135,14 @@ class Jump(torch.autograd.Function):
     """z · 1[z > θ]; see `jump`."""
 
     @staticmethod
-    def forward(ctx, pre, threshold, bandwidth):
+    def forward(ctx: Any, pre: Tensor, threshold: Tensor, bandwidth: int | float) -> Tensor:
         """(batch, d_sae), (d_sae), ε → (batch, d_sae)."""
         ctx.save_for_backward(pre, threshold)
         ctx.bandwidth = bandwidth
         return torch.where((pre > threshold) & (pre > 0), pre, 0.0)
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         """Through z where it fires, through θ near it."""
         pre, threshold = ctx.saved_tensors
         fires = ((pre > threshold) & (pre > 0)).to(pre.dtype)

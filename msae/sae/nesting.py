@@ -128,7 +128,7 @@ def normalised_weights(level_weights: LevelWeights, n_levels: int) -> tuple[floa
     elif level_weights == "balanced":
         raw = tuple(BALANCE ** (n_levels - 1 - level) for level in range(n_levels))
     else:
-        ok = not isinstance(level_weights, str) and len(level_weights) == n_levels and min(level_weights) > 0
+        ok = isinstance(level_weights, tuple) and len(level_weights) == n_levels and min(level_weights) > 0
         require(ok, "level_weights", level_weights, f"'equal', 'balanced' or {n_levels} positive numbers")
         raw = tuple(float(weight) for weight in level_weights)
     total = sum(raw)

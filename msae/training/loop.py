@@ -76,7 +76,7 @@ def train_many(
             session.finish()
     finally:
         bar.close()
-        batches.close()  # type: ignore[attr-defined]
+        batches.close()
         for session in sessions:
             session.close()
     return {name: session.run for name, session in zip(saes, sessions, strict=True)}

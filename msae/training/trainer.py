@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from msae.training.dead_latents import SilenceCounter
 from msae.training.scaling import Scaling
 from msae.training.schedules import warmup_stable_decay
 from msae.training.threshold import calibrated_threshold
-from msae.training.update import constrained_step
+from msae.training.update import ConstrainedAdam
 
 THRESHOLD_MEMORY = 0.99
 CALIBRATION_ROWS = 1 << 17
@@ -74,10 +74,7 @@ class Trainer:
         self.silence = SilenceCounter(sae.d_sae, config.silent_tokens_until_dead, sae.device)
         self.scaling: Scaling | None = None
         self._kernel = make_kernel(config.kernel, sae)
-        learning = [parameter for parameter in sae.parameters() if parameter.requires_grad]
-        self._optimiser = torch.optim.Adam(
-            learning, lr=self.peak_lr, betas=(config.beta1, config.beta2), fused=sae.device.type in ("cpu", "cuda")
-        )
+        self._optimiser = ConstrainedAdam(sae, config.beta1, config.beta2)
         self._reservoir = torch.empty(0, sae.d_in)
         self._reservoir_rows = reservoir_rows
         self._finished = False
@@ -109,8 +106,6 @@ class Trainer:
         if self.steps_done == 0 and isinstance(self.sae.activation_fn, JumpReLU):
             self._start_threshold(x, self.sae.activation_fn)
         lr = self.lr
-        for group in self._optimiser.param_groups:
-            group["lr"] = lr
         objective = self._objective()
         result = self._kernel.step(self.sae, x, objective)
         if not torch.isfinite(result.losses.total):
@@ -119,7 +114,7 @@ class Trainer:
                 "the batch holds values that are not finite, or training has diverged; "
                 "go on from the last checkpoint with a smaller lr"
             )
-        norm = constrained_step(self.sae, self._optimiser, self.config.grad_clip)
+        norm = self._optimiser.step(lr, self.config.grad_clip)
         self.silence.update(result.codes)
         if self.sae.activation_fn.threshold_from_batches and len(result.codes):
             self._track_threshold(result.codes.value.min())
@@ -177,9 +172,7 @@ class Trainer:
         if self.scaling is None:
             raise TrainingError("there is no state to save before the first step")
         tensors = {f"sae.{name}": parameter.detach() for name, parameter in self.sae.named_parameters()}
-        for name, parameter in self._learning():
-            for key, value in self._optimiser.state.get(parameter, {}).items():
-                tensors[f"adam.{name}.{key}"] = value
+        tensors |= {f"adam.{name}": moment for name, moment in self._optimiser.state().items()}
         tensors["tokens_silent"] = self.silence.tokens_silent
         tensors["reservoir"] = self._reservoir
         tensors["scaling.mean"] = self.scaling.mean
@@ -191,14 +184,8 @@ class Trainer:
         """Go back to a saved `state`; the steps that follow are the same to the bit (on CPU)."""
         for name, parameter in self.sae.named_parameters():
             parameter.copy_(tensors[f"sae.{name}"])
-        for name, parameter in self._learning():
-            prefix = f"adam.{name}."
-            saved = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-            if saved:
-                self._optimiser.state[parameter] = {
-                    key: torch.empty_like(parameter).copy_(value) if value.ndim else value.clone()
-                    for key, value in saved.items()
-                }
+        moments = {name.removeprefix("adam."): tensor for name, tensor in tensors.items() if name.startswith("adam.")}
+        self._optimiser.load_state(moments, values["steps_done"])
         self.silence.tokens_silent.copy_(tensors["tokens_silent"])
         self._reservoir = tensors["reservoir"].clone()
         self.scaling = Scaling(
@@ -207,9 +194,6 @@ class Trainer:
             variance=float.fromhex(values["variance"]),
         )
         self.steps_done = values["steps_done"]
-
-    def _learning(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
-        return ((name, p) for name, p in self.sae.named_parameters() if p.requires_grad)
 
     @torch.no_grad()
     def _set_scaling(self, scaling: Scaling) -> None:

@@ -1,30 +1,118 @@
-"""One optimiser step under the constraint that decoder rows have unit norm."""
+"""Adam under the constraint that decoder rows have unit norm.
+
+    project: each decoder row's gradient loses its part along the row        clip: the norm of the whole gradient
+    step: Adam (Kingma & Ba 2014, arXiv:1412.6980)                           renormalise: decoder rows, after the step
+
+Projecting first lets clipping see only what can move. On the CPU, in float32 and with numba, each matrix is read once
+for the norms and once for all the rest; elsewhere torch does the same, operation by operation.
+"""
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from msae.sae.autoencoder import SparseAutoencoder
+from msae.sae.kernels.scan import has_numba
+
+EPSILON = 1e-8
 
 
-@torch.no_grad()
-def constrained_step(sae: SparseAutoencoder, optimiser: torch.optim.Optimizer, grad_clip: float) -> Float[Tensor, ""]:
-    """Project, clip, step, renormalise; returns the gradient norm before clipping (0-d).
+@dataclass(frozen=True)
+class _Slot:
+    """A parameter as rows in memory, with its moments. W_enc is kept by columns, so its rows are the latents."""
 
-    The part of each decoder row's gradient along the row is projected out first, so that clipping sees only what can
-    move; rows are brought back to unit norm after the step. Thresholds never go below zero.
-    """
-    W, gradient = sae.W_dec, sae.W_dec.grad
-    assert gradient is not None
-    along = torch.linalg.vecdot(gradient, W)
-    gradient.addcmul_(along[:, None], W, value=-1)
-    learning = [parameter for parameter in sae.parameters() if parameter.requires_grad]
-    norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in learning if parameter.grad is not None])
-    torch.nn.utils.clip_grads_with_norm_(learning, grad_clip, norm)
-    optimiser.step()
-    W /= W.norm(dim=1, keepdim=True).clamp_min(1e-12)
-    if sae.threshold.requires_grad:
-        sae.threshold.clamp_(min=0)
-    return norm
+    name: str
+    value: Float[Tensor, "rows columns"]
+    mean: Float[Tensor, "rows columns"]
+    square: Float[Tensor, "rows columns"]
+
+
+class ConstrainedAdam:
+    """The optimiser of an SAE's parameters. It reads and overwrites their `.grad`."""
+
+    def __init__(self, sae: SparseAutoencoder, beta1: float, beta2: float) -> None:
+        self.sae, self.beta1, self.beta2 = sae, beta1, beta2
+        self.n_steps = 0
+        self._slots = [
+            _Slot(name, rows, torch.zeros_like(rows), torch.zeros_like(rows))
+            for name, parameter in sae.named_parameters()
+            if parameter.requires_grad
+            for rows in [_as_rows(parameter.data)]
+        ]
+        self._compiled = sae.device.type == "cpu" and sae.dtype == torch.float32 and has_numba()
+
+    @torch.no_grad()
+    def step(self, lr: float, grad_clip: float) -> Float[Tensor, ""]:
+        """One step; returns the norm of the projected gradient before clipping (0-d)."""
+        self.n_steps += 1
+        norm = self._compiled_step(lr, grad_clip) if self._compiled else self._torch_step(lr, grad_clip)
+        if self.sae.threshold.requires_grad:
+            self.sae.threshold.clamp_(min=0)
+        return norm
+
+    def state(self) -> dict[str, Tensor]:
+        """The moments, by the names of their parameters, for `load_state`."""
+        return {f"{slot.name}.{part}": getattr(slot, part) for slot in self._slots for part in ("mean", "square")}
+
+    def load_state(self, tensors: dict[str, Tensor], n_steps: int) -> None:
+        """Go back to a saved `state`."""
+        self.n_steps = n_steps
+        for name, moment in self.state().items():
+            moment.copy_(tensors[name])
+
+    def _gradient(self, slot: _Slot) -> Float[Tensor, "rows columns"]:
+        gradient = self.sae.get_parameter(slot.name).grad
+        assert gradient is not None
+        return gradient.T if slot.name == "W_enc" else gradient.view(slot.value.shape)
+
+    def _compiled_step(self, lr: float, grad_clip: float) -> Float[Tensor, ""]:
+        from msae.sae.kernels.compiled import adam_rows, row_moments
+
+        gradients = [self._gradient(slot).contiguous() for slot in self._slots]
+        alongs = []
+        total = 0.0
+        for slot, gradient in zip(self._slots, gradients, strict=True):
+            along, square = torch.zeros(2, len(slot.value)).unbind()
+            row_moments(gradient.numpy(), slot.value.numpy(), along.numpy(), square.numpy())
+            if slot.name != "W_dec":
+                along.zero_()
+            alongs.append(along)
+            total += float((square.double() - along.double().square()).sum())
+        norm = math.sqrt(max(total, 0.0))
+        factor = min(1.0, grad_clip / (norm + 1e-6))
+        scale1, scale2 = self._bias_corrections()
+        numbers = torch.tensor([factor, lr / scale1, self.beta1, self.beta2, scale2, EPSILON], dtype=torch.float32)
+        for slot, gradient, along in zip(self._slots, gradients, alongs, strict=True):
+            arrays = (slot.value, gradient, slot.mean, slot.square, along)
+            adam_rows(*(array.numpy() for array in arrays), slot.name == "W_dec", *numbers.numpy())
+        return torch.tensor(norm)
+
+    def _torch_step(self, lr: float, grad_clip: float) -> Float[Tensor, ""]:
+        W = self.sae.W_dec
+        assert W.grad is not None
+        W.grad -= (W.grad * W).sum(1, keepdim=True) * W
+        gradients = [self._gradient(slot) for slot in self._slots]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        torch._foreach_mul_(gradients, torch.clamp(grad_clip / (norm + 1e-6), max=1.0))
+        scale1, scale2 = self._bias_corrections()
+        for slot, gradient in zip(self._slots, gradients, strict=True):
+            slot.mean.lerp_(gradient, 1 - self.beta1)
+            slot.square.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
+            slot.value.addcdiv_(slot.mean, slot.square.sqrt().div_(scale2).add_(EPSILON), value=-lr / scale1)
+        W.div_(W.norm(dim=1, keepdim=True).clamp_min(1e-12))
+        return norm
+
+    def _bias_corrections(self) -> tuple[float, float]:
+        return 1 - self.beta1**self.n_steps, math.sqrt(1 - self.beta2**self.n_steps)
+
+
+def _as_rows(tensor: Tensor) -> Float[Tensor, "rows columns"]:
+    """A view whose rows are contiguous: a vector as one row, a matrix kept by columns as its transpose."""
+    if tensor.ndim == 1:
+        return tensor[None]
+    return tensor if tensor.is_contiguous() else tensor.T

@@ -222,8 +222,8 @@ def test_bf16_screening_loses_nothing():
     sae = SparseAutoencoder(64, 512, BatchTopK(k=8))
     x = torch.randn(200, 64, generator=generator) * torch.logspace(-1, 1, 64)
     floor = torch.tensor(1.5)
-    plain = candidates._plain(sae, x, slice(0, 512), floor)
-    screened = candidates._bf16_screen(sae, x, slice(0, 512), floor)
+    plain = candidates._PlainSearch(sae, x, floor).block(slice(0, 512))
+    screened = candidates._Bf16Search(sae, x, floor).block(slice(0, 512))
     near = (plain[2] - floor).abs() < 1e-4
     assert near.sum() < 5 and len(plain[0]) > 1000
     assert {(r, c) for r, c, far in zip(plain[0].tolist(), plain[1].tolist(), ~near, strict=True) if far} <= set(

@@ -111,36 +111,50 @@ class CandidateFinder:
     def _above(self, sae: SparseAutoencoder, centred: Tensor, floor: Tensor) -> Entries:
         """Every entry above `floor` (0-d, or one number per latent)."""
         n_columns = max(16, self.block // max(1, centred.shape[0]))
-        screen = _bf16_screen if floor.ndim == 0 and _bf16_pays(sae, centred) else _plain
+        in_bf16 = floor.ndim == 0 and _bf16_pays(sae, centred)
+        search = _Bf16Search(sae, centred, floor) if in_bf16 else _PlainSearch(sae, centred, floor)
         parts = []
         for start in range(0, sae.d_sae, n_columns):
-            columns = slice(start, min(start + n_columns, sae.d_sae))
-            row, latent, pre = screen(sae, centred, columns, floor if floor.ndim == 0 else floor[columns])
+            row, latent, pre = search.block(slice(start, min(start + n_columns, sae.d_sae)))
             parts.append((row, latent + start, pre))
         row, latent, pre = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
         return _sorted(row, latent, pre, sae.d_sae)
 
 
-def _plain(sae: SparseAutoencoder, centred: Tensor, columns: slice, floor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    pre = torch.addmm(sae.b_enc[columns], centred, sae.W_enc[:, columns])
-    if floor.ndim == 0:
-        row, latent = entries_above(pre, floor.expand(pre.shape[0]).contiguous())
-    else:
-        row, latent = (pre > floor).nonzero(as_tuple=True)
-    return row, latent, pre[row, latent]
+class _PlainSearch:
+    """Blocks of pre-activations in the SAE's own dtype; `floor` is 0-d or one number per latent."""
+
+    def __init__(self, sae: SparseAutoencoder, centred: Tensor, floor: Tensor) -> None:
+        self.sae, self.centred, self.floor = sae, centred, floor
+
+    def block(self, columns: slice) -> tuple[Tensor, Tensor, Tensor]:
+        """Row, latent (counted from the block's first) and pre-activation of the entries above the floor."""
+        pre = torch.addmm(self.sae.b_enc[columns], self.centred, self.sae.W_enc[:, columns])
+        if self.floor.ndim == 0:
+            row, latent = entries_above(pre, self.floor.expand(pre.shape[0]).contiguous())
+        else:
+            row, latent = (pre > self.floor[columns]).nonzero(as_tuple=True)
+        return row, latent, pre[row, latent]
 
 
-def _bf16_screen(
-    sae: SparseAutoencoder, centred: Tensor, columns: slice, floor: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    W, b = sae.W_enc.T[columns], sae.b_enc[columns]
-    rough = torch.addmm(b.bfloat16(), centred.bfloat16(), W.bfloat16().T)
-    slack = BF16_PRODUCT * centred.norm(dim=1) * W.norm(dim=1).max() + BF16 * b.abs().max()
-    lowered = floor - slack
-    row, latent = entries_above(rough, (lowered - 2 * BF16 * (lowered.abs() + slack)).bfloat16())
-    pre = sampled_product(centred, W, row, latent) + b[latent]
-    keep = pre > floor
-    return row[keep], latent[keep], pre[keep]
+class _Bf16Search:
+    """Blocks made in bf16 and searched above a lowered floor; what passes is computed exactly and searched again."""
+
+    def __init__(self, sae: SparseAutoencoder, centred: Tensor, floor: Tensor) -> None:
+        self.sae, self.centred, self.floor = sae, centred, floor
+        self._rounded = centred.bfloat16()
+        self._slack = BF16_PRODUCT * centred.norm(dim=1)
+
+    def block(self, columns: slice) -> tuple[Tensor, Tensor, Tensor]:
+        """Row, latent (counted from the block's first) and pre-activation of the entries above the floor."""
+        W, b = self.sae.W_enc.T[columns], self.sae.b_enc[columns]
+        rough = torch.addmm(b.bfloat16(), self._rounded, W.bfloat16().T)
+        slack = self._slack * W.norm(dim=1).max() + BF16 * b.abs().max()
+        lowered = self.floor - slack
+        row, latent = entries_above(rough, (lowered - 2 * BF16 * (lowered.abs() + slack)).bfloat16())
+        pre = sampled_product(self.centred, W, row, latent) + b[latent]
+        keep = pre > self.floor
+        return row[keep], latent[keep], pre[keep]
 
 
 def _bf16_pays(sae: SparseAutoencoder, centred: Tensor) -> bool:

@@ -11,8 +11,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-EXPECTED_SHARE = 8
-
 
 def entries_above(
     block: Float[Tensor, "rows columns"], floor: Float[Tensor, " rows"]
@@ -22,19 +20,13 @@ def entries_above(
     if not compiled:
         row, column = (block > floor[:, None]).nonzero(as_tuple=True)
         return row, column
-    from msae.sae.kernels.compiled import scan_rows
+    from msae.sae.kernels.compiled import scan_block
 
     block, floor = block.detach(), floor.detach()
     if block.dtype == torch.bfloat16:
         block, floor = _ordered_bits(block, floor)
-    counts = torch.empty(block.shape[0], dtype=torch.int32)
-    found = torch.empty(block.shape[0], max(64, block.shape[1] // EXPECTED_SHARE), dtype=torch.int32)
-    scan_rows(block.numpy(), floor.numpy(), found.numpy(), counts.numpy())
-    if len(counts) and counts.max() > found.shape[1]:
-        found = torch.empty(*block.shape, dtype=torch.int32)
-        scan_rows(block.numpy(), floor.numpy(), found.numpy(), counts.numpy())
-    kept = torch.arange(found.shape[1], dtype=torch.int32) < counts[:, None]
-    return torch.repeat_interleave(torch.arange(len(counts)), counts), found[kept].long()
+    row, column = scan_block(block.numpy(), floor.numpy())
+    return torch.from_numpy(row), torch.from_numpy(column)
 
 
 def has_numba() -> bool:
