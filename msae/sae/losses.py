@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import einops
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -54,7 +55,8 @@ def level_losses(
     x: Float[Tensor, "batch d_in"], reconstructions: Float[Tensor, "level batch d_in"], variance: float
 ) -> Float[Tensor, " level"]:
     """mean_rows ‖x − x̂_g‖² / Var(x), one number per level."""
-    return (x - reconstructions).square().sum(-1).mean(-1) / variance
+    squares = (x - reconstructions).square()
+    return einops.reduce(squares, "level batch d_in -> level", "sum") / (x.shape[0] * variance)
 
 
 def auxk_loss(
