@@ -204,7 +204,7 @@ class Train:
     """Weight of the loss that revives dead latents."""
     seed: int = 0
     """Seed of every random draw."""
-    kernel: Literal["auto", "reference", "sparse"] = "auto"
+    kernel: Literal["auto", "reference", "sparse", "fused"] = "auto"
     """How a step is computed."""
     wandb: str | None = None
     """Weights & Biases project to log to as well."""

@@ -41,6 +41,17 @@ class Objective:
         return self.auxk_alpha > 0 and self.dead is not None
 
 
+def step_widths(objective: Objective) -> tuple[int, ...]:
+    """Every prefix a step must reconstruct: those it trains, and those whose residual AuxK needs."""
+    return tuple(sorted({*objective.widths, *(objective.auxk_widths if objective.has_auxk else ())}))
+
+
+def step_factors(objective: Objective, widths: tuple[int, ...], n_rows: int) -> list[float]:
+    """2 ŵ_g / (B · Var(x)) for each of `step_widths`, zero for one that only AuxK needs."""
+    weight = dict(zip(objective.widths, objective.weights, strict=True))
+    return [2 * weight.get(width, 0.0) / (n_rows * objective.variance) for width in widths]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Losses:
     """The parts of the loss: `levels` one FVU-like number per prefix, the rest 0-d; `total` is what is minimised."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from msae.core.config import require
+from msae.sae.kernels import KERNELS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +19,7 @@ class TrainConfig:
     that prefix's residual) or ``full`` (all dead latents reconstruct the last residual).
     `dead_after_tokens`: a latent silent for so long is dead; None means 10 million or a tenth of the run, if less.
     `grad_clip`: largest gradient norm. `checkpoint_every`: tokens between checkpoints; None means a tenth of the run.
-    `log_every`: steps between lines of metrics. `kernel`: ``auto``, ``reference`` or ``sparse``.
+    `log_every`: steps between lines of metrics. `kernel`: ``auto``, or one of `msae.sae.kernels`.
     """
 
     n_tokens: int
@@ -34,7 +35,7 @@ class TrainConfig:
     grad_clip: float = 1.0
     checkpoint_every: int | None = None
     log_every: int = 10
-    kernel: Literal["auto", "reference", "sparse"] = "auto"
+    kernel: Literal["auto", "reference", "sparse", "fused"] = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -57,8 +58,7 @@ class TrainConfig:
         every = self.checkpoint_every
         require(every is None or every > 0, "checkpoint_every", every, "a positive number of tokens, or None")
         require(self.log_every > 0, "log_every", self.log_every, "a positive number of steps")
-        kernels = ("auto", "reference", "sparse")
-        require(self.kernel in kernels, "kernel", self.kernel, f"one of {kernels}")
+        require(self.kernel in KERNELS, "kernel", self.kernel, f"one of {KERNELS}")
 
     @property
     def n_steps(self) -> int:

@@ -7,6 +7,7 @@ import torch
 
 from msae.sae import BatchTopK, FixedPrefixes, JumpReLU, ReLU, SampledPrefixes, SparseAutoencoder, TopK, Unnested
 from msae.sae.kernels.candidates import CandidateFinder
+from msae.sae.kernels.fused import FusedKernel
 from msae.sae.kernels.reference import ReferenceKernel
 from msae.sae.kernels.sparse import SparseKernel
 from msae.sae.losses import Objective
@@ -144,6 +145,23 @@ def test_float32_agrees_with_float64(fn):
     ReferenceKernel().step(double, x, objective_for(double, widths, auxk=True))
     result = SparseKernel().step(single, x.float(), objective_for(single, widths, auxk=True))
     assert result.losses.total.isfinite()
+    for name in ("W_enc", "b_enc", "W_dec", "b_dec"):
+        assert relative(single.get_parameter(name).grad.double(), double.get_parameter(name).grad) < 1e-5, name
+
+
+@pytest.mark.parametrize("auxk", [False, True], ids=["", "auxk"])
+@pytest.mark.parametrize("nesting", NESTINGS)
+@pytest.mark.parametrize("fn", ACTIVATION_FNS[:4], ids=str)
+def test_fused_equals_the_reference_in_float64(fn, nesting, auxk):
+    nesting, widths = NESTINGS[nesting]
+    double, x = make(fn, nesting)
+    single, _ = make(fn, nesting, dtype=torch.float32)
+    single.load_state_dict({name: tensor.float() for name, tensor in double.state_dict().items()})
+    expected = ReferenceKernel().step(double, x, objective_for(double, widths, auxk))
+    result = FusedKernel().step(single, x.float(), objective_for(single, widths, auxk))
+    assert torch.equal(result.codes.dense() != 0, expected.codes.dense() != 0)
+    assert relative(result.losses.levels.double(), expected.losses.levels) < 1e-5
+    assert relative(result.losses.total.double(), expected.losses.total) < 1e-5
     for name in ("W_enc", "b_enc", "W_dec", "b_dec"):
         assert relative(single.get_parameter(name).grad.double(), double.get_parameter(name).grad) < 1e-5, name
 

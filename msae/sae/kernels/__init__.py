@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from msae.core.config import require
+from msae.sae.activation_fns import BatchTopK, TopK
 from msae.sae.autoencoder import SparseAutoencoder
 from msae.sae.kernels.base import Kernel, StepResult
+from msae.sae.kernels.fused import FusedKernel
+from msae.sae.kernels.products import on_compiled_path
 from msae.sae.kernels.reference import ReferenceKernel
 from msae.sae.kernels.sparse import SparseKernel
 
+KERNELS = ("auto", "reference", "sparse", "fused")
+
 
 def make_kernel(name: str, sae: SparseAutoencoder) -> Kernel:
-    """The kernel called `name`; ``auto`` picks the fastest for the SAE's device and activation function."""
-    require(name in ("auto", "reference", "sparse"), "kernel", name, "'auto', 'reference' or 'sparse'")
+    """The kernel called `name`; ``auto`` picks the fastest for the SAE's device, dtype and activation function."""
+    require(name in KERNELS, "kernel", name, f"one of {KERNELS}")
     if name == "reference":
         return ReferenceKernel()
-    return SparseKernel()
+    fits = on_compiled_path(sae.W_dec) and isinstance(sae.activation_fn, BatchTopK | TopK)
+    if name == "fused":
+        require(fits, "kernel", name, "float32 on a CPU with numba, and BatchTopK or TopK")
+    return FusedKernel() if fits and name != "sparse" else SparseKernel()
 
 
-__all__ = ["Kernel", "ReferenceKernel", "SparseKernel", "StepResult", "make_kernel"]
+__all__ = ["KERNELS", "FusedKernel", "Kernel", "ReferenceKernel", "SparseKernel", "StepResult", "make_kernel"]

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from msae.sae.activation_fns import BatchTopK, JumpReLU, TopK, counts_per_row, largest
 from msae.sae.autoencoder import SparseAutoencoder
-from msae.sae.kernels.products import sampled_product
+from msae.sae.kernels.products import sampled_product, stable_order
 from msae.sae.kernels.scan import entries_above
 
 FLOOR_RATIO = 0.9
@@ -86,11 +86,11 @@ class CandidateFinder:
             enough = torch.ones(n_rows, dtype=torch.bool, device=centred.device)
             enough[short] = False
             kept = entries.where(enough[entries.row])
-            entries = _sorted(
+            entries = _by_row(
                 torch.cat([kept.row, short[again.row]]),
                 torch.cat([kept.latent, again.latent]),
                 torch.cat([kept.pre, again.pre]),
-                sae.d_sae,
+                n_rows,
             )
         chosen = entries.where(_largest_in_each_row(entries, fn.k, n_rows))
         lowest = chosen.pre.new_full((n_rows,), torch.inf).scatter_reduce(0, chosen.row, chosen.pre, "amin")
@@ -118,7 +118,7 @@ class CandidateFinder:
             row, latent, pre = search.block(slice(start, min(start + n_columns, sae.d_sae)))
             parts.append((row, latent + start, pre))
         row, latent, pre = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-        return _sorted(row, latent, pre, sae.d_sae)
+        return _by_row(row, latent, pre, centred.shape[0])
 
 
 class _PlainSearch:
@@ -174,8 +174,9 @@ def _largest_in_each_row(entries: Entries, k: int, n_rows: int) -> Bool[Tensor, 
     return keep
 
 
-def _sorted(row: Tensor, latent: Tensor, pre: Tensor, d_sae: int) -> Entries:
-    order = torch.argsort(row * d_sae + latent)
+def _by_row(row: Tensor, latent: Tensor, pre: Tensor, n_rows: int) -> Entries:
+    """Sorted by row; entries of a row must come by increasing latent already."""
+    order, _ = stable_order(row, n_rows)
     return Entries(row[order], latent[order], pre[order])
 
 

@@ -114,7 +114,120 @@ def _adam_rows(
                 parameter[r, c] *= inverse
 
 
+def _count_order(key: Any, ends: Any, order: Any) -> None:
+    """A stable counting sort: `ends` counts keys on entry, and holds where each key's run ends on return."""
+    total = 0
+    for k in range(ends.shape[0]):
+        count = ends[k]
+        ends[k] = total
+        total += count
+    for i in range(key.shape[0]):
+        order[ends[key[i]]] = i
+        ends[key[i]] += 1
+
+
+def _dots(A: Any, B: Any, row: Any, column: Any, out: Any) -> None:
+    """⟨A[row], B[column]⟩ for each entry."""
+    for i in numba.prange(row.shape[0]):
+        total = np.float32(0.0)
+        for c in range(A.shape[1]):
+            total += A[row[i], c] * B[column[i], c]
+        out[i] = total
+
+
+def _decode_levels(
+    starts: Any,
+    latent: Any,
+    value: Any,
+    W_dec: Any,
+    b_dec: Any,
+    x: Any,
+    widths: Any,
+    factors: Any,
+    pull: Any,
+    upstream: Any,
+    squares: Any,
+    residuals: Any,
+) -> None:
+    """Row by row: the error of every prefix, its square, R (`pull`), and ∂L/∂f (`upstream`) of the row's entries.
+
+    A row's few decoder rows are read twice while they are in the cache. `residuals` (x − x̂_g) is filled if not empty.
+    """
+    n_levels, d_in = widths.shape[0], x.shape[1]
+    for b in numba.prange(x.shape[0]):
+        i = starts[b]
+        for g in range(n_levels):
+            error = pull[g, b]
+            if g == 0:
+                for c in range(d_in):
+                    error[c] = b_dec[c] - x[b, c]
+            else:
+                for c in range(d_in):
+                    error[c] = pull[g - 1, b, c]
+            while i < starts[b + 1] and latent[i] < widths[g]:
+                direction, f = W_dec[latent[i]], value[i]
+                for c in range(d_in):
+                    error[c] += f * direction[c]
+                i += 1
+            total = np.float32(0.0)
+            for c in range(d_in):
+                total += error[c] * error[c]
+            squares[b, g] = total
+            if residuals.shape[0]:
+                for c in range(d_in):
+                    residuals[g, b, c] = -error[c]
+        for c in range(d_in):
+            pull[n_levels - 1, b, c] *= factors[n_levels - 1]
+        for g in range(n_levels - 2, -1, -1):
+            for c in range(d_in):
+                pull[g, b, c] = factors[g] * pull[g, b, c] + pull[g + 1, b, c]
+        i = starts[b]
+        for g in range(n_levels):
+            while i < starts[b + 1] and latent[i] < widths[g]:
+                total = np.float32(0.0)
+                for c in range(d_in):
+                    total += W_dec[latent[i], c] * pull[g, b, c]
+                upstream[i] = total
+                i += 1
+
+
+def _gather_gradients(
+    ends: Any,
+    order: Any,
+    row: Any,
+    level: Any,
+    value: Any,
+    upstream: Any,
+    pull: Any,
+    centred: Any,
+    W_dec: Any,
+    W_enc: Any,
+    b_enc: Any,
+) -> None:
+    """Latent by latent: the gradients of its decoder row, encoder column and bias, from the entries where it fires."""
+    d_in = centred.shape[1]
+    for j in numba.prange(ends.shape[0]):
+        decoder, encoder = W_dec[j], W_enc[j]
+        for c in range(d_in):
+            decoder[c] = 0.0
+            encoder[c] = 0.0
+        bias = np.float32(0.0)
+        for at in range(ends[j - 1] if j > 0 else 0, ends[j]):
+            i = order[at]
+            f, slope = value[i], upstream[i]
+            r, x = pull[level[j], row[i]], centred[row[i]]
+            for c in range(d_in):
+                decoder[c] += f * r[c]
+                encoder[c] += slope * x[c]
+            bias += slope
+        b_enc[j] = bias
+
+
 _scan_rows = compiled(_scan)
 _gather_rows = compiled(_gather)
 row_moments = compiled(_row_moments)
 adam_rows = compiled(_adam_rows)
+dots = compiled(_dots)
+decode_levels = compiled(_decode_levels)
+gather_gradients = compiled(_gather_gradients)
+count_order = numba.njit(cache=True)(inspect.unwrap(_count_order))

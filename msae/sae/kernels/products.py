@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from msae.sae.kernels.scan import has_numba
+
 GATHER_CHUNK = 1 << 15
 
 with warnings.catch_warnings():
@@ -20,6 +22,12 @@ def sampled_product(
     A: Float[Tensor, "m d"], B: Float[Tensor, "n d"], row: Int[Tensor, " entries"], column: Int[Tensor, " entries"]
 ) -> Float[Tensor, " entries"]:
     """⟨A[row], B[column]⟩ for each entry; `row` must be sorted."""
+    if on_compiled_path(A):
+        from msae.sae.kernels.compiled import dots
+
+        out = A.new_empty(len(row))
+        dots(*(tensor.detach().contiguous().numpy() for tensor in (A, B, row, column)), out.numpy())
+        return out
     native = A.is_cuda or (A.device.type == "cpu" and torch.backends.mkl.is_available())
     if native and A.dtype in (torch.float32, torch.float64):
         pattern = torch.sparse_csr_tensor(
@@ -47,3 +55,20 @@ def gathered_sums(
 def row_offsets(row: Int[Tensor, " entries"], n_rows: int, *, end: bool = False) -> Int[Tensor, " rows"]:
     """Where each row's run begins in the sorted `row`; with `end`, one more number: where the last run ends."""
     return torch.searchsorted(row, torch.arange(n_rows + end, device=row.device))
+
+
+def stable_order(key: Int[Tensor, " n"], n_keys: int) -> tuple[Int[Tensor, " n"], Int[Tensor, " keys"]]:
+    """The stable order of `key` (whole numbers below `n_keys`), and where each key's run ends in it."""
+    ends = torch.bincount(key, minlength=n_keys)
+    if key.device.type == "cpu" and has_numba():
+        from msae.sae.kernels.compiled import count_order
+
+        order = torch.empty_like(key)
+        count_order(key.numpy(), ends.numpy(), order.numpy())
+        return order, ends
+    return torch.argsort(key, stable=True), ends.cumsum(0)
+
+
+def on_compiled_path(tensor: Tensor) -> bool:
+    """Whether loops compiled by numba can work on `tensor`."""
+    return tensor.device.type == "cpu" and tensor.dtype == torch.float32 and has_numba()

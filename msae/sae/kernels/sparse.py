@@ -24,8 +24,8 @@ from msae.sae.codes import SparseCodes
 from msae.sae.kernels.auxk import add_auxk_gradients
 from msae.sae.kernels.base import StepResult
 from msae.sae.kernels.candidates import CandidateFinder, Entries
-from msae.sae.kernels.products import gathered_sums, row_offsets, sampled_product
-from msae.sae.losses import Losses, Objective
+from msae.sae.kernels.products import gathered_sums, row_offsets, sampled_product, stable_order
+from msae.sae.losses import Losses, Objective, step_factors, step_widths
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class SparseKernel:
         """Losses, codes and gradients; see `Kernel.step`."""
         sae.zero_grad(set_to_none=True)
         n_rows = x.shape[0]
-        widths = tuple(sorted({*objective.widths, *(objective.auxk_widths if objective.has_auxk else ())}))
+        widths = step_widths(objective)
         centred = x - sae.b_dec
         touched = self._finder.selected(sae, centred)
         entries = _by_band(sae, touched, widths, n_rows)
@@ -65,7 +65,7 @@ class SparseKernel:
         trained = [widths.index(width) for width in objective.widths]
         levels = torch.stack([errors[g].square().sum() for g in trained]) / (n_rows * objective.variance)
         residuals = {w: -errors[widths.index(w)] for w in objective.auxk_widths if objective.has_auxk}
-        pull = _pull_inwards(errors, _factors(objective, widths, n_rows))
+        pull = _pull_inwards(errors, step_factors(objective, widths, n_rows))
         upstream = sampled_product(pull.view(-1, sae.d_in), sae.W_dec, entries.slot, entries.latent)
         penalty = _add_gradients(sae, centred, entries, pull, upstream)
         auxk = add_auxk_gradients(sae, centred, residuals, objective) if objective.has_auxk else x.new_zeros(())
@@ -104,12 +104,6 @@ def _prefix_errors(sae: SparseAutoencoder, x: Tensor, entries: _Banded, n_levels
     return errors
 
 
-def _factors(objective: Objective, widths: tuple[int, ...], n_rows: int) -> list[float]:
-    """2 ŵ_g / (B · Var(x)) for each width, zero for one that only AuxK needs."""
-    weight = dict(zip(objective.widths, objective.weights, strict=True))
-    return [2 * weight.get(width, 0.0) / (n_rows * objective.variance) for width in widths]
-
-
 def _pull_inwards(errors: Tensor, factors: list[float]) -> Float[Tensor, "level b d_in"]:
     """R_g = Σ_{h ≥ g} factor_h (x̂_h − x), in place of the errors."""
     errors[-1] *= factors[-1]
@@ -139,8 +133,8 @@ def _add_gradients(
         slope = -(upstream * theta + l0_slope) * near / fn.bandwidth
         sae.threshold.grad = torch.zeros_like(sae.threshold).index_add_(0, entries.latent, slope)
 
-    by_latent = torch.argsort(entries.latent, stable=True)
-    offsets = row_offsets(entries.latent[by_latent], sae.d_sae)
+    by_latent, ends = stable_order(entries.latent, sae.d_sae)
+    offsets = torch.cat([ends.new_zeros(1), ends[:-1]])
     slot = entries.slot[by_latent]
     sae.W_dec.grad = gathered_sums(pull.view(-1, sae.d_in), slot, entries.value[by_latent], offsets)
     sae.W_enc.grad = gathered_sums(centred, slot % n_rows, code_gradient[by_latent], offsets).T

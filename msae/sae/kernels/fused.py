@@ -1,0 +1,69 @@
+"""The sparse step on a CPU, as two compiled loops: one over rows (decode, errors, ∂L/∂f), one over latents (gradients).
+
+The mathematics is that of `sparse`; what differs is that no entry is ever reordered by level, so that nesting costs
+only the writing of one error a level.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from msae.sae.autoencoder import SparseAutoencoder
+from msae.sae.codes import SparseCodes
+from msae.sae.kernels.auxk import add_auxk_gradients
+from msae.sae.kernels.base import StepResult
+from msae.sae.kernels.candidates import CandidateFinder
+from msae.sae.kernels.products import row_offsets, stable_order
+from msae.sae.losses import Losses, Objective, step_factors, step_widths
+
+
+class FusedKernel:
+    """BatchTopK and TopK in float32 on a CPU with numba. `block`: the most pre-activations held at once."""
+
+    name = "fused"
+
+    def __init__(self, block: int = 1 << 21) -> None:
+        self._finder = CandidateFinder(block)
+
+    @torch.no_grad()
+    def step(self, sae: SparseAutoencoder, x: Float[Tensor, "batch d_in"], objective: Objective) -> StepResult:
+        """Losses, codes and gradients; see `Kernel.step`."""
+        from msae.sae.kernels.compiled import decode_levels, gather_gradients
+
+        sae.zero_grad(set_to_none=True)
+        n_rows, x = x.shape[0], x.contiguous()
+        widths = step_widths(objective)
+        centred = x - sae.b_dec
+        kept = self._finder.selected(sae, centred)
+        kept = kept.where(kept.pre > 0)
+        starts = row_offsets(kept.row, n_rows, end=True)
+
+        pull = x.new_empty(len(widths), n_rows, sae.d_in)
+        residuals = torch.empty_like(pull) if objective.has_auxk else x.new_empty(0, n_rows, sae.d_in)
+        squares, upstream = x.new_empty(n_rows, len(widths)), x.new_empty(len(kept.pre))
+        factors = x.new_tensor(step_factors(objective, widths, n_rows))
+        ends_of_levels = kept.row.new_tensor(widths)
+        inputs = (starts, kept.latent, kept.pre, sae.W_dec.data, sae.b_dec.data, x, ends_of_levels, factors)
+        decode_levels(*(tensor.numpy() for tensor in (*inputs, pull, upstream, squares, residuals)))
+
+        order, ends = stable_order(kept.latent, sae.d_sae)
+        level = torch.bucketize(torch.arange(sae.d_sae), ends_of_levels, right=True)
+        W_dec, W_enc, b_enc = torch.empty_like(sae.W_dec), torch.empty_like(sae.W_dec), torch.empty_like(sae.b_enc)
+        inputs = (ends, order, kept.row, level, kept.pre, upstream, pull, centred)
+        gather_gradients(*(tensor.numpy() for tensor in (*inputs, W_dec, W_enc, b_enc)))
+        sae.W_dec.grad, sae.W_enc.grad, sae.b_enc.grad = W_dec, W_enc.T, b_enc
+        sae.b_dec.grad = pull[0].sum(0) - sae.W_enc @ b_enc
+
+        trained = [widths.index(width) for width in objective.widths]
+        levels = squares.sum(0)[trained] / (n_rows * objective.variance)
+        auxk = penalty = x.new_zeros(())
+        if objective.has_auxk:
+            by_width = {width: residuals[widths.index(width)] for width in objective.auxk_widths}
+            auxk = add_auxk_gradients(sae, centred, by_width, objective)
+        total = (levels * levels.new_tensor(objective.weights)).sum() + objective.auxk_alpha * auxk
+        return StepResult(
+            losses=Losses(levels=levels, auxk=auxk, penalty=penalty, total=total),
+            codes=SparseCodes(kept.row, kept.latent, kept.pre, n_rows, sae.d_sae),
+        )
