@@ -9,14 +9,36 @@ from typing import Any
 
 import numba
 import numpy as np
+import torch
 
 CHUNK = 64
 EXPECTED_SHARE = 8
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` as machine code. The tests' shape checks wrap every function; numba compiles what is inside."""
-    return numba.njit(parallel=True, cache=True, fastmath=True)(inspect.unwrap(function))
+    """`function` as machine code. The tests' shape checks wrap every function; numba compiles what is inside.
+
+    It runs on as many threads as torch does.
+    """
+    loop = numba.njit(parallel=True, cache=True, fastmath=True)(inspect.unwrap(function))
+
+    def run(*args: Any) -> Any:
+        _follow_torch()
+        return loop(*args)
+
+    return run
+
+
+def _follow_torch() -> None:
+    """Numba's threads as many as torch's, and torch's as many as they were.
+
+    When numba starts its threads it sets the OpenMP pool, which is torch's too, to every core. On a busy machine each
+    small torch operation would from then on wait for a thread that does not get to run.
+    """
+    wanted = torch.get_num_threads()
+    numba.set_num_threads(min(wanted, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
+    if torch.get_num_threads() != wanted:
+        torch.set_num_threads(wanted)
 
 
 def scan_block(block: Any, floor: Any) -> tuple[Any, Any]:
