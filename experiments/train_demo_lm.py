@@ -45,7 +45,7 @@ class TrainLM:
 
     out: Path = Path("runs/demo-lm")
     """Folder of the run: token streams, checkpoint, log, exported model."""
-    tokens: int = 24_000_000
+    tokens: int = 18_800_000
     """Tokens to train on; the learning rate has fallen to nought at the last one."""
     seed: int = 0
     lr: float = 4e-3
