@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -66,8 +67,20 @@ def write_tables(tables: Mapping[str, pa.Table], folder: Path) -> list[Path]:
 
 def read_table(path: Path) -> pa.Table:
     """The table at `path`; `EvaluationError` when there is none or it cannot be read."""
-    try:
+    with _readable(path):
         return pq.read_table(path)
+
+
+def table_rows(path: Path) -> int:
+    """How many rows the table at `path` has, from its footer alone; `EvaluationError` as in `read_table`."""
+    with _readable(path):
+        return pq.read_metadata(path).num_rows
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError as error:
         raise EvaluationError(f"{path} does not exist: analyze the run first (msae analyze)") from error
     except (pa.ArrowException, OSError) as error:
@@ -114,6 +127,7 @@ __all__ = [
     "make_table",
     "meanings",
     "read_table",
+    "table_rows",
     "words",
     "write_tables",
 ]

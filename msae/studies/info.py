@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msae.activations.store import ActivationStore
 from msae.analysis.level_table import LevelTable
+from msae.analysis.tables import table_rows
 from msae.core.errors import MsaeError
 from msae.core.spec import SourceSpec
 from msae.sae import SparseAutoencoder, load
@@ -58,7 +59,7 @@ def _sae(sae: SparseAutoencoder) -> str:
 def _run(run: Run) -> str:
     metrics = run.metrics()
     done = metrics[-1]["tokens"] if metrics else 0
-    results = ", ".join(sorted(file.name for file in run.results.glob("*")))
+    results = ", ".join(_result(file) for file in sorted(run.results.glob("[!.]*")))
     lines = {
         "state": "finished" if run.is_finished else "unfinished: the same training command with --resume goes on",
         "tokens": f"{done:,} of {run.train_config.n_tokens:,}",
@@ -70,6 +71,13 @@ def _run(run: Run) -> str:
             recovered = "n/a" if row.ce_recovered is None else f"{row.ce_recovered:.4f}"
             lines[f"measured {row.level}"] = f"width {row.width:,}, FVU {row.fvu:.4f}, CE recovered {recovered}"
     return _lines(f"run {run.path}", lines) + ("\n\n" + _sae(run.sae) if run.is_finished else "")
+
+
+def _result(path: Path) -> str:
+    """A file of results, and how many rows a table has."""
+    if path.suffix != ".parquet":
+        return path.name
+    return f"{path.name} ({table_rows(path):,} rows)"
 
 
 def _source(spec: SourceSpec) -> dict[str, str]:

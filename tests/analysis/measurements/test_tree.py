@@ -91,6 +91,14 @@ def test_shifted_codes_of_bursty_latents_have_few_edges(from_codes):
     assert len(null_edges(collected, 0.8)) <= 0.05 * max(1, len(find_edges(collected, 0.8)))
 
 
+def test_latents_that_fill_whole_documents_are_edges_by_chance_too(from_codes):
+    """Where a child's documents are its parent's, a shift changes nothing: the null says that the edge is the topic's."""
+    codes = torch.zeros(800, 2)
+    codes[:200, 0] = codes[:100, 1] = 1
+    collected = from_codes(codes, (1, 2))
+    assert len(find_edges(collected, 0.8)) == len(null_edges(collected, 0.8)) == 1
+
+
 def test_one_level_has_no_tree(flat_forest):
     result = Tree().run(flat_forest.collected)
     assert result.tables["tree"].num_rows == 0

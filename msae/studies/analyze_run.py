@@ -1,0 +1,129 @@
+"""Analyzing a run: one pass over a store, every measurement across levels, all tables kept in the run's results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from msae.activations.store import ActivationStore
+from msae.analysis.collect import CollectSettings, TokenText, collect
+from msae.analysis.measurements import MEASUREMENTS, Result
+from msae.analysis.measurements.display import absorption_table, splitting_table, tree_outline
+from msae.analysis.tables import write_tables
+from msae.core.config import require, to_dict
+from msae.core.errors import EvaluationError, MsaeError
+from msae.core.files import write_json
+from msae.core.spec import SourceSpec
+from msae.training import Run
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from rich.console import RenderableType
+
+ANALYSIS = "analysis.json"
+DEFAULT_TOKENS = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analysis:
+    """What an analysis found. `tables`: all tables of the pass, by name; `results`: by measurement; `notes`: what a
+    reader must know."""
+
+    tables: dict[str, pa.Table]
+    results: dict[str, Result]
+    sample: dict[str, Any]
+    notes: tuple[str, ...] = field(default=())
+
+    def shown(self) -> list[RenderableType]:
+        """The tree's strongest branches, the split table and the absorption table, for `rich` to print."""
+        return [
+            tree_outline(self.results["tree"], self.tables["features"]),
+            splitting_table(self.results["splitting"]),
+            absorption_table(self.results["absorption"]),
+            *self.notes,
+        ]
+
+
+def analyze_run(
+    run: Run,
+    *,
+    store: str | Path | None = None,
+    holdout: bool = False,
+    tokens: int = DEFAULT_TOKENS,
+    model: str | None = None,
+    device: str | None = None,
+    settings: CollectSettings | None = None,
+    progress: bool = True,
+    force: bool = False,
+) -> Analysis:
+    """Run every measurement on the first `tokens` rows and write all tables and ``analysis.json`` to ``run.results``.
+
+    `store`: None takes the store the run was trained on; `holdout` takes its holdout instead. `model`: where the model
+    is, if it has moved: its tokenizer gives tokens their text, its unembedding the logits. Without it (activations of
+    arrays, or a model that is not to be had) both are left out, which a note says.
+
+    Raises `EvaluationError` without a holdout where one is asked for, and what `collect` and opening the store raise.
+    """
+    require(tokens > 0, "tokens", tokens, "at least one token")
+    rows = ActivationStore.open(store or run.store_path)
+    if holdout:
+        rows = _holdout(rows)
+    sae = run.sae.to(device or "cpu")
+    text, unembedding, notes = _language(rows.spec, model, sae.d_in, device, force)
+    run.results.mkdir(parents=True, exist_ok=True)
+    collected = collect(
+        sae,
+        rows,
+        n_tokens=tokens,
+        settings=settings,
+        text=text,
+        unembedding=unembedding,
+        scratch=run.results,
+        progress=progress,
+        force=force,
+    )
+    write_tables(collected.tables, run.results)
+    results = {}
+    for measurement in MEASUREMENTS:
+        results[measurement.name] = measurement().run(collected)
+        results[measurement.name].write(run.results)
+    sample = {
+        "store": str(rows.path),
+        "fingerprint": rows.fingerprint,
+        "n_tokens": collected.codes.n_rows,
+        "l0": len(collected.codes) / collected.codes.n_rows,
+        "settings": to_dict(collected.settings),
+    }
+    content = {"sample": sample, **{name: dict(result.summary) for name, result in results.items()}, "notes": notes}
+    write_json(run.results / ANALYSIS, content)
+    return Analysis(tables=collected.tables, results=results, sample=sample, notes=tuple(notes))
+
+
+def _holdout(store: ActivationStore) -> ActivationStore:
+    if store.holdout is None:
+        raise EvaluationError(f"the store {store.path} kept no holdout: analyze the store itself, or harvest with one")
+    return store.holdout
+
+
+def _language(
+    spec: SourceSpec, model: str | None, d_in: int, device: str | None, force: bool
+) -> tuple[TokenText | None, Float[Tensor, "d_model vocab"] | None, list[str]]:
+    """The text of tokens and the unembedding, where there is a language model, and what to say where there is not."""
+    if spec.kind != "transformer_lens":
+        return None, None, [f"Activations of kind {spec.kind!r}: tokens have no text, and there are no logits."]
+    from msae.activations.reopen import reopen
+
+    try:
+        source = reopen(spec, model=model, device=device, force=force)
+    except MsaeError as error:
+        if model is not None:
+            raise
+        return None, None, [f"The model could not be opened, so tokens have no text and there are no logits: {error}"]
+    unembedding = source.unembedding()
+    fits = unembedding is not None and unembedding.shape[0] == d_in
+    notes = [] if fits else [f"There are no logits: {spec.hook_name} does not lead to an unembedding of its width."]
+    return TokenText(source.tokenizer), unembedding if fits else None, notes

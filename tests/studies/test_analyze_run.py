@@ -1,0 +1,134 @@
+"""The whole way on a tiny GPT-2 and on activations without a model, from Python and from the shell."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+import msae
+from msae.activations.synthetic import SyntheticSource
+from msae.analysis.collect import CollectSettings, PairSettings
+from msae.analysis.tables import meanings, read_table
+from msae.core.errors import EvaluationError, MismatchError, StoreError
+from msae.studies.analyze_run import analyze_run
+from msae.studies.info import describe
+
+COLLECTED = {"features", "histograms", "examples", "pairs", "neighbours"}
+MEASURED = {"tree", "splitting", "splitting_levels", "absorption", "absorption_levels", "absorption_tokens"}
+FOREST = msae.SyntheticForest(d_in=24, n_roots=6, root_rate=0.15, branching=(2,))
+
+
+def train_tiny(store: msae.ActivationStore, path: Path) -> msae.Run:
+    sae = msae.SparseAutoencoder(store.d_in, 48, msae.BatchTopK(k=4), msae.FixedPrefixes((16, 48)))
+    config = msae.TrainConfig(n_tokens=20 * 512, batch_size=512)
+    return msae.train(sae, store, config, path, progress=False)
+
+
+def harvested(path: Path, seed: int = 0) -> msae.ActivationStore:
+    source = SyntheticSource(forest=FOREST, context_size=64, seed=seed)
+    documents = (msae.Document(str(number), "") for number in range(10**6))
+    return msae.harvest(source, documents, n_tokens=3000, path=path, holdout_tokens=640, progress=False)
+
+
+@pytest.fixture(scope="module")
+def forest_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("forest")
+    return train_tiny(harvested(folder / "acts"), folder / "run")
+
+
+@pytest.fixture(scope="module")
+def gpt2_run(tmp_path_factory):
+    """A GPT-2 of two layers with random weights that reads bytes, its store of multilingual text, and a run on it."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import AutoModelForCausalLM, GPT2Config, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("gpt2")
+    letters = ["<|endoftext|>", "<pad>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    tokenizer = Tokenizer(models.BPE(vocab={letter: index for index, letter in enumerate(letters)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    config = GPT2Config(vocab_size=len(letters), n_embd=24, n_layer=2, n_head=3, n_positions=48, initializer_range=0.2,
+                        bos_token_id=0, eos_token_id=0, pad_token_id=1)  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        AutoModelForCausalLM.from_config(config).save_pretrained(folder / "model")
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<|endoftext|>", eos_token="<|endoftext|>", pad_token="<pad>"
+    ).save_pretrained(folder / "model")
+    source = msae.TransformerLensSource(folder / "model", layer=1, context_size=32, device="cpu")
+    texts = [f"{number} größere Bäume, 四つ目の木 and the {number}th tree\n" * 6 for number in range(30)]
+    documents = msae.string_documents(texts)
+    store = msae.harvest(source, documents, n_tokens=4000, path=folder / "acts", holdout_tokens=0, progress=False)
+    return train_tiny(store, folder / "run")
+
+
+def test_all_tables_are_written_and_say_what_they_hold(forest_run):
+    found = analyze_run(forest_run, progress=False)
+    assert {file.stem for file in forest_run.results.glob("*.parquet")} == COLLECTED | MEASURED
+    for file in forest_run.results.glob("*.parquet"):
+        assert all(meanings(read_table(file)).values()), file
+    about = json.loads((forest_run.results / "analysis.json").read_text())
+    assert about["sample"]["n_tokens"] == msae.ActivationStore.open(forest_run.store_path).n_rows
+    assert about["sample"]["fingerprint"] == msae.ActivationStore.open(forest_run.store_path).fingerprint
+    assert about["tree"] == dict(found.results["tree"].summary)
+    assert "synthetic" in about["notes"][0]
+    assert not list(forest_run.results.glob(".*"))
+    assert "tree.parquet" in describe(forest_run.path)
+    assert f"features.parquet ({48} rows)" in describe(forest_run.path)
+
+
+def test_the_holdout_another_store_and_fewer_tokens(forest_run, tmp_path):
+    holdout = msae.ActivationStore.open(forest_run.store_path).holdout
+    assert analyze_run(forest_run, holdout=True, progress=False).sample["n_tokens"] == holdout.n_rows
+    assert analyze_run(forest_run, tokens=500, progress=False).sample["n_tokens"] == 500
+    other = harvested(tmp_path / "other", seed=1)
+    with pytest.raises(MismatchError, match="revision"):
+        analyze_run(forest_run, store=other.path, progress=False)
+    with pytest.warns(UserWarning, match="force=True"):
+        analyze_run(forest_run, store=other.path, progress=False, force=True)
+
+
+def test_refusals(forest_run, tmp_path):
+    with pytest.raises(StoreError, match="nowhere"):
+        analyze_run(forest_run, store=tmp_path / "nowhere")
+    holdout = msae.ActivationStore.open(forest_run.store_path).holdout
+    with pytest.raises(EvaluationError, match="no holdout"):
+        analyze_run(forest_run, store=holdout.path, holdout=True)
+
+
+def test_a_language_model_gives_tokens_their_text_and_latents_their_logits(gpt2_run):
+    settings = CollectSettings(pairs=PairSettings(min_tokens=5))
+    found = analyze_run(gpt2_run, settings=settings, progress=False)
+    assert found.notes == ()
+    examples = found.tables["examples"].to_pylist()
+    tokens = {row["token"] for row in examples}
+    assert {"ö", "ß", "ä", "四"} & tokens and "\ufffd" not in tokens
+    passages = ["".join(row["context_tokens"]) for row in examples]
+    assert any("größere Bäume" in passage for passage in passages)
+    features = found.tables["features"].to_pylist()
+    assert any(row["top_tokens"] for row in features)
+    assert found.tables["logits"].num_rows == 48 * 2 * 8
+    console = Console(width=160, record=True, file=io.StringIO())
+    for part in found.shown():
+        console.print(part)
+    said = console.export_text()
+    assert "Feature tree:" in said and "Splitting:" in said and "Absorption (unsupervised)" in said
+
+
+def test_from_the_shell(gpt2_run):
+    def shell(*arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run([sys.executable, "-m", "msae", *arguments], capture_output=True, text=True, timeout=300)
+
+    done = shell("analyze", str(gpt2_run.path), "--tokens", "1500")
+    assert done.returncode == 0, done.stderr
+    assert "Feature tree:" in done.stdout and "Absorption (unsupervised)" in done.stdout
+    assert "Traceback" not in done.stderr
+    wrong = shell("analyze", str(gpt2_run.store_path))
+    assert wrong.returncode == 2 and "not a run" in wrong.stderr
