@@ -14,6 +14,8 @@ from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subco
 from msae.core.errors import ConfigError, MsaeError
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from msae.data.documents import Documents
     from msae.sae import ActivationFunction, Nesting
 
@@ -298,6 +300,45 @@ class Eval:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Analyze:
+    """Measure how features relate across the levels of a run: tree, splitting, absorption, each beside its null."""
+
+    path: Positional[Path]
+    """The run."""
+    tokens: int = 1_000_000
+    """Tokens to measure on, at most."""
+    holdout: bool = False
+    """Measure on the store's holdout instead of the rows trained on."""
+    store: Path | None = None
+    """Where the store is, if it has moved, or another of the same model and hook."""
+    model: str | None = None
+    """Where the model is, if it has moved. It gives tokens their text and latents their logits."""
+    device: str | None = None
+    """cpu, cuda, mps."""
+    force: bool = False
+    """Go on when the store or the model is not the one recorded."""
+
+    def run(self) -> None:
+        """Do it."""
+        from msae.studies.analyze_run import analyze_run
+        from msae.training import Run
+
+        model = None if self.model is None else str(_model(self.model))
+        run = Run.open(self.path)
+        found = analyze_run(
+            run,
+            tokens=self.tokens,
+            holdout=self.holdout,
+            store=self.store,
+            model=model,
+            device=self.device,
+            force=self.force,
+        )
+        _print(*found.shown())
+        _say(f"Tables are in {run.results} (Parquet, columns documented): msae info {self.path} lists them.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Info:
     """Say what a store, a saved SAE or a run is."""
 
@@ -316,6 +357,7 @@ Command = (
     | Annotated[Harvest, subcommand("harvest")]
     | Annotated[Train, subcommand("train")]
     | Annotated[Eval, subcommand("eval")]
+    | Annotated[Analyze, subcommand("analyze")]
     | Annotated[Info, subcommand("info")]
 )
 
@@ -362,11 +404,17 @@ def _delete_store(path: Path) -> None:
 
 
 def _print_levels(table: object) -> None:
-    from rich.console import Console
-
     from msae.analysis.display import levels_table
 
-    Console(width=None if sys.stdout.isatty() else 140).print(levels_table(table))  # type: ignore[arg-type]
+    _print(levels_table(table))  # type: ignore[arg-type]
+
+
+def _print(*parts: RenderableType) -> None:
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    for part in parts:
+        console.print(part)
 
 
 def _say(text: str) -> None:
