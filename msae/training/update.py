@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from msae.core.errors import TrainingError
 from msae.sae.autoencoder import SparseAutoencoder
 from msae.sae.kernels.scan import has_numba
 
@@ -42,13 +43,16 @@ class ConstrainedAdam:
             _Slot(name, rows, torch.zeros_like(rows), torch.zeros_like(rows))
             for name, parameter in sae.named_parameters()
             if parameter.requires_grad
-            for rows in [_as_rows(parameter.data)]
+            for rows in [_as_rows(name, parameter.data)]
         ]
         self._compiled = sae.device.type == "cpu" and sae.dtype == torch.float32 and has_numba()
 
     @torch.no_grad()
     def step(self, lr: float, grad_clip: float) -> Float[Tensor, ""]:
-        """One step; returns the norm of the projected gradient before clipping (0-d)."""
+        """One step; returns the norm of the projected gradient before clipping (0-d).
+
+        Raises `TrainingError`, and changes nothing, when that norm is not finite.
+        """
         self.n_steps += 1
         norm = self._compiled_step(lr, grad_clip) if self._compiled else self._torch_step(lr, grad_clip)
         if self.sae.threshold.requires_grad:
@@ -68,7 +72,7 @@ class ConstrainedAdam:
     def _gradient(self, slot: _Slot) -> Float[Tensor, "rows columns"]:
         gradient = self.sae.get_parameter(slot.name).grad
         assert gradient is not None
-        return gradient.T if slot.name == "W_enc" else gradient.view(slot.value.shape)
+        return _as_rows(slot.name, gradient)
 
     def _compiled_step(self, lr: float, grad_clip: float) -> Float[Tensor, ""]:
         from msae.sae.kernels.compiled import adam_rows, row_moments
@@ -84,6 +88,7 @@ class ConstrainedAdam:
             alongs.append(along)
             total += float((square.double() - along.double().square()).sum())
         norm = math.sqrt(max(total, 0.0))
+        _require_finite(norm)
         factor = min(1.0, grad_clip / (norm + 1e-6))
         scale1, scale2 = self._bias_corrections()
         numbers = torch.tensor([factor, lr / scale1, self.beta1, self.beta2, scale2, EPSILON], dtype=torch.float32)
@@ -98,6 +103,7 @@ class ConstrainedAdam:
         W.grad -= (W.grad * W).sum(1, keepdim=True) * W
         gradients = [self._gradient(slot) for slot in self._slots]
         norm = torch.nn.utils.get_total_norm(gradients)
+        _require_finite(norm.item())
         torch._foreach_mul_(gradients, torch.clamp(grad_clip / (norm + 1e-6), max=1.0))
         scale1, scale2 = self._bias_corrections()
         for slot, gradient in zip(self._slots, gradients, strict=True):
@@ -111,8 +117,17 @@ class ConstrainedAdam:
         return 1 - self.beta1**self.n_steps, math.sqrt(1 - self.beta2**self.n_steps)
 
 
-def _as_rows(tensor: Tensor) -> Float[Tensor, "rows columns"]:
-    """A view whose rows are contiguous: a vector as one row, a matrix kept by columns as its transpose."""
+def _as_rows(name: str, tensor: Tensor) -> Float[Tensor, "rows columns"]:
+    """A view of a parameter or its gradient: a vector as one row, W_enc (kept by columns) as its transpose."""
     if tensor.ndim == 1:
         return tensor[None]
-    return tensor if tensor.is_contiguous() else tensor.T
+    return tensor.T if name == "W_enc" else tensor
+
+
+def _require_finite(norm: float) -> None:
+    """Called before anything is changed, so that weights that were finite stay so."""
+    if not math.isfinite(norm):
+        raise TrainingError(
+            f"the gradient has norm {norm} although the loss is finite: nothing was updated; "
+            "go on from the last checkpoint with a smaller lr"
+        )

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from msae.core.errors import TrainingError
 from msae.sae import BatchTopK, JumpReLU, SparseAutoencoder
 from msae.training import update
 from msae.training.update import ConstrainedAdam
@@ -71,3 +72,32 @@ def test_state_goes_round():
             parameter.grad = torch.full(parameter.shape, 0.1)
         one.step(1e-2, 1.0)
     assert torch.equal(sae.W_enc, other.W_enc) and torch.equal(sae.W_dec, other.W_dec)
+
+
+@pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "torch"])
+@pytest.mark.parametrize(("d_in", "d_sae"), [(1, 7), (7, 1), (1, 1)])
+def test_matrices_of_one_row_or_column_keep_their_orientation(d_in, d_sae, compiled, monkeypatch):
+    if not compiled:
+        monkeypatch.setattr(update, "has_numba", lambda: False)
+    sae = SparseAutoencoder(d_in, d_sae, BatchTopK(k=1))
+    before = sae.W_enc.detach().clone()
+    gradient = torch.rand(before.shape) + 0.5
+    for parameter in sae.parameters():
+        parameter.grad = torch.zeros(parameter.shape)
+    sae.W_enc.grad = gradient
+    ConstrainedAdam(sae, 0.9, 0.999).step(0.1, 1e9)
+    assert torch.allclose(sae.W_enc, before - 0.1 * gradient.sign(), atol=1e-5)
+
+
+@pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "torch"])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_gradient_that_is_not_finite_changes_no_parameter(bad, compiled, monkeypatch):
+    if not compiled:
+        monkeypatch.setattr(update, "has_numba", lambda: False)
+    sae = sae_with_gradients()
+    sae.b_enc.grad[3] = bad
+    before = {name: parameter.detach().clone() for name, parameter in sae.named_parameters()}
+    with pytest.raises(TrainingError, match="norm"):
+        ConstrainedAdam(sae, 0.9, 0.999).step(1e-2, 1.0)
+    for name, parameter in sae.named_parameters():
+        assert torch.equal(parameter.nan_to_num(7.0), before[name].nan_to_num(7.0)), name
