@@ -24,8 +24,10 @@ def calibrated_threshold(
     row, or when fewer pre-activations are positive than codes are asked for.
     """
     if n_rows == 0:
-        raise TrainingError("there are no rows to calibrate θ on: give finish() a holdout, or train for longer")
-    count = round(l0 * n_rows)
+        raise TrainingError(
+            "there are no rows to calibrate θ on: give finish() a holdout, or train for longer in batches of 32 or more"
+        )
+    count = max(1, round(l0 * n_rows))
     largest = torch.empty(0, dtype=sae.dtype, device=sae.device)
     floor = torch.zeros((), dtype=sae.dtype, device=sae.device)
     for batch in batches:

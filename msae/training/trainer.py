@@ -12,7 +12,7 @@ from torch import Tensor
 
 from msae.activations.store import ActivationStore
 from msae.core.config import require
-from msae.core.errors import ConfigError, TrainingError
+from msae.core.errors import ConfigError, MsaeError, TrainingError
 from msae.core.rng import torch_stream
 from msae.sae.activation_fns import JumpReLU
 from msae.sae.autoencoder import LevelRecord, SparseAutoencoder
@@ -146,16 +146,28 @@ class Trainer:
         """Fold the scaling in, calibrate θ, record L0 and FVU of every level, and return the SAE in `eval()` mode.
 
         `holdout`: rows never trained on (at most 131,072 are used); None takes the rows kept back while training.
+        Raises `TrainingError` when θ cannot be calibrated on them; training can then go on, or finish on other rows.
         """
         if self._finished:
             raise TrainingError("this trainer has finished: its SAE is trainer.sae")
         if self.scaling is None:
             raise TrainingError("finish() was called before the first step: there is nothing to finish")
         rows = self._reservoir if holdout is None else holdout
-        n_rows = min(len(rows), CALIBRATION_ROWS)
-        fn, sae = self.sae.activation_fn, self.sae
+        sae, scaled = self.sae, (self.sae.b_enc, self.sae.b_dec, self.sae.threshold)
+        unfolded = [parameter.clone() for parameter in scaled]
         sae.fold_scale(self.scaling.scale)
+        try:
+            self._calibrate_and_record(rows, min(len(rows), CALIBRATION_ROWS))
+        except MsaeError:
+            for parameter, before in zip(scaled, unfolded, strict=True):
+                parameter.copy_(before)
+            sae.train()
+            raise
         self._finished = True
+        return sae
+
+    def _calibrate_and_record(self, rows: Float[Tensor, "rows d_in"] | ActivationStore, n_rows: int) -> None:
+        sae, fn = self.sae, self.sae.activation_fn
         target = fn.target_l0()
         if fn.threshold_from_batches and target is not None:
             sae.threshold.fill_(calibrated_threshold(sae, _chunks(rows, n_rows), n_rows, target))
@@ -165,7 +177,6 @@ class Trainer:
             accumulator.update(chunk)
         if n_rows:
             sae.recorded = tuple(LevelRecord(width=row.width, l0=row.l0, fvu=row.fvu) for row in accumulator.figures())
-        return sae
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that changes while training: tensors and JSON values, for `load_state`."""
@@ -208,13 +219,14 @@ class Trainer:
         widths = nesting.train_widths(d_sae, torch_stream(config.seed, f"nesting/{self.steps_done}"))
         per_level = config.auxk_residual == "per_level"
         auxk_widths = nesting.eval_widths(d_sae) if per_level else (d_sae,)
+        auxk_weights = nesting.weights(len(auxk_widths)) if per_level else (1.0,)
         return Objective(
             widths=widths,
             weights=nesting.weights(len(widths)),
             variance=self.scaling.scaled_variance,
             auxk_alpha=config.auxk_alpha,
             auxk_widths=auxk_widths,
-            auxk_weights=nesting.weights(len(auxk_widths)),
+            auxk_weights=auxk_weights,
             dead=self._dead_or_none(),
         )
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from msae.core.errors import ConfigError, TrainingError
+from msae.core.errors import ConfigError, MsaeError, TrainingError
 from msae.sae import BatchTopK, FixedPrefixes, JumpReLU, ReLU, SampledPrefixes, SparseAutoencoder, TopK, Unnested
 from msae.training import Scaling, TrainConfig, Trainer
 from msae.training.schedules import warmup_stable_decay
@@ -53,7 +53,7 @@ def test_same_seed_same_weights_for_both_kernels():
     for kernel in ("reference", "sparse"):
         weights[kernel] = trained(BatchTopK(k=4), steps=60, kernel=kernel)[0].sae.W_dec.detach()
     assert torch.allclose(weights["reference"], weights["sparse"], atol=1e-5)
-    assert torch.equal(weights["sparse"], trained(BatchTopK(k=4), steps=60)[0].sae.W_dec.detach())
+    assert torch.equal(weights["sparse"], trained(BatchTopK(k=4), steps=60, kernel="sparse")[0].sae.W_dec.detach())
 
 
 def test_threshold_gives_k_on_the_holdout_and_nearly_k_elsewhere():
@@ -194,3 +194,20 @@ def test_finish_twice_and_before_the_first_step_are_refused():
     trainer.finish(rows(1000))
     with pytest.raises(TrainingError, match="finished"):
         trainer.finish(rows(1000))
+
+
+def test_a_finish_that_fails_can_be_tried_again_on_other_rows():
+    trainer, _ = trained(BatchTopK(k=4), steps=20)
+    before = {name: parameter.detach().clone() for name, parameter in trainer.sae.named_parameters()}
+    for unfit in (rows(0), torch.zeros(50, D_IN + 1), rows(1).expand(50, D_IN) * 0 - 1e3):
+        with pytest.raises(MsaeError):
+            trainer.finish(unfit)
+        assert all(torch.equal(value, before[name]) for name, value in trainer.sae.named_parameters())
+    trainer.step(rows(256))
+    assert trainer.finish(rows(1000)).recorded
+
+
+def test_one_auxk_residual_goes_with_weights_for_every_level():
+    nesting = FixedPrefixes((16, 64), level_weights=(1.0, 3.0))
+    _, metrics = trained(BatchTopK(k=1), nesting, steps=30, auxk_residual="full", dead_after_tokens=256)
+    assert metrics[-1].losses.auxk > 0
