@@ -92,7 +92,7 @@ def test_shifted_codes_of_bursty_latents_have_few_edges(from_codes):
 
 
 def test_latents_that_fill_whole_documents_are_edges_by_chance_too(from_codes):
-    """Where a child's documents are its parent's, a shift changes nothing: the null says that the edge is the topic's."""
+    """Where a child fills documents that its parent fills, a shift changes nothing: the null finds that edge too."""
     codes = torch.zeros(800, 2)
     codes[:200, 0] = codes[:100, 1] = 1
     collected = from_codes(codes, (1, 2))
