@@ -47,7 +47,7 @@ class Predictions:
         for rows, log_q in self._asked.log_probabilities(logits):
             surprise += _surprise(log_q, self._asked.target[rows])
             kl = torch.nn.functional.kl_div(log_q, self._log_p[rows], reduction="none", log_target=True)
-            divergence += kl.sum(dim=1, dtype=torch.float64).sum().item()
+            divergence += kl.sum(dim=1).sum(dtype=torch.float64).item()
         return surprise, divergence
 
 
