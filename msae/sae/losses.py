@@ -94,7 +94,9 @@ def auxk_loss(
         residual = residuals[level].detach()
         error = (residual - torch.where(keep, z, 0.0) @ W_dec[chosen]).square().sum()
         spread = (residual - residual.mean(0)).square().sum()
-        total = total + weights[level] * torch.nan_to_num(error / spread, nan=0.0, posinf=0.0)
+        unexplained = error / spread
+        if torch.isfinite(unexplained):  # replacing it afterwards would leave its gradient NaN
+            total = total + weights[level] * unexplained
     return total
 
 

@@ -248,3 +248,27 @@ def test_bf16_screening_loses_nothing():
         zip(screened[0].tolist(), screened[1].tolist(), strict=True)
     )
     assert abs(len(screened[0]) - len(plain[0])) <= near.sum()
+
+
+@pytest.mark.parametrize("fn", [BatchTopK(k=5), TopK(k=4)], ids=str)
+@pytest.mark.parametrize("kernel", [SparseKernel, FusedKernel])
+def test_infinite_activations_end_in_a_loss_that_is_not_finite(kernel, fn):
+    sae, x = make(fn, NESTINGS["fixed"][0], dtype=torch.float32)
+    stepping = kernel()
+    objective = objective_for(sae, (6, 20, 48), auxk=False)
+    with torch.no_grad():
+        sae.W_enc[0] = sae.W_enc[0].abs()
+    bad = x.clone()
+    bad[:, 0] = torch.inf
+    for batch in (bad, x, bad):
+        finite = stepping.step(sae, batch, objective).losses.total.isfinite()
+        assert finite == batch.isfinite().all()
+
+
+@pytest.mark.parametrize("kernel", [ReferenceKernel, SparseKernel, FusedKernel])
+def test_auxk_on_one_row_whose_residual_cannot_vary_leaves_gradients_finite(kernel):
+    sae, x = make(BatchTopK(k=5), NESTINGS["fixed"][0], dtype=torch.float32)
+    losses = kernel().step(sae, x[:1], objective_for(sae, (6, 20, 48), auxk=True)).losses
+    assert losses.auxk == 0
+    for name in ("W_enc", "b_enc", "W_dec", "b_dec"):
+        assert sae.get_parameter(name).grad.isfinite().all(), name

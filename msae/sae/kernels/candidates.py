@@ -11,6 +11,7 @@ and for rounding the result. A floor lowered by that much loses nothing; the ent
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -61,28 +62,29 @@ class CandidateFinder:
             return self._row_top_k(sae, centred, fn)
         if isinstance(fn, JumpReLU):
             floor = sae.threshold - fn.bandwidth / 2
-            return self._above(sae, centred, floor)
-        return self._above(sae, centred, torch.zeros((), dtype=sae.dtype, device=sae.device))
+            return self.above(sae, centred, floor)
+        return self.above(sae, centred, torch.zeros((), dtype=sae.dtype, device=sae.device))
 
     def _batch_top_k(self, sae: SparseAutoencoder, centred: Tensor, fn: BatchTopK) -> Entries:
         budget = fn.budget(centred.shape[0])
         floor = self._floor if self._floor is not None else self._sampled_floor(sae, centred, fn.k)
-        entries = self._above(sae, centred, _scalar(sae, floor))
+        entries = self.above(sae, centred, _scalar(sae, floor))
         while len(entries.pre) < budget and floor > 0:
             floor = min(FLOOR_RATIO * self._sampled_floor(sae, centred, fn.k), 0.7 * floor)
             floor = floor if floor > 1e-3 else 0.0
-            entries = self._above(sae, centred, _scalar(sae, floor))
+            entries = self.above(sae, centred, _scalar(sae, floor))
         chosen = entries.where(largest(entries.pre, budget))
-        self._floor = FLOOR_RATIO * chosen.pre.min().item() if len(chosen.pre) == budget else 0.0
+        lowest = FLOOR_RATIO * chosen.pre.min().item() if len(chosen.pre) == budget else 0.0
+        self._floor = lowest if math.isfinite(lowest) else 0.0
         return chosen
 
     def _row_top_k(self, sae: SparseAutoencoder, centred: Tensor, fn: TopK) -> Entries:
         n_rows = centred.shape[0]
         floor = self._floor if self._floor is not None else 0.5 * self._sampled_floor(sae, centred, fn.k)
-        entries = self._above(sae, centred, _scalar(sae, floor))
+        entries = self.above(sae, centred, _scalar(sae, floor))
         short = (counts_per_row(entries.row, n_rows) < fn.k).nonzero().squeeze(1)
         if floor > 0 and len(short):
-            again = self._above(sae, centred[short], _scalar(sae, 0.0))
+            again = self.above(sae, centred[short], _scalar(sae, 0.0))
             enough = torch.ones(n_rows, dtype=torch.bool, device=centred.device)
             enough[short] = False
             kept = entries.where(enough[entries.row])
@@ -94,21 +96,21 @@ class CandidateFinder:
             )
         chosen = entries.where(_largest_in_each_row(entries, fn.k, n_rows))
         lowest = chosen.pre.new_full((n_rows,), torch.inf).scatter_reduce(0, chosen.row, chosen.pre, "amin")
-        self._floor = (
-            max(0.0, 0.95 * torch.quantile(lowest[lowest.isfinite()], 0.01).item()) if len(chosen.pre) else 0.0
-        )
+        lowest = lowest[lowest.isfinite()].float()
+        self._floor = max(0.0, 0.95 * torch.quantile(lowest, 0.01).item()) if len(lowest) else 0.0
         return chosen
 
     def _sampled_floor(self, sae: SparseAutoencoder, centred: Tensor, k: int | float) -> float:
         """A floor from a few rows: a little below the value that k entries a row exceed among them."""
         rows = centred[:: max(1, centred.shape[0] // SAMPLE_ROWS)]
-        entries = self._above(sae, rows, _scalar(sae, 0.0))
+        entries = self.above(sae, rows, _scalar(sae, 0.0))
         count = max(1, round(k * rows.shape[0]))
         if len(entries.pre) <= count:
             return 0.0
-        return FLOOR_RATIO * torch.topk(entries.pre, count).values[-1].item()
+        floor = FLOOR_RATIO * torch.topk(entries.pre, count).values[-1].item()
+        return floor if math.isfinite(floor) else 0.0
 
-    def _above(self, sae: SparseAutoencoder, centred: Tensor, floor: Tensor) -> Entries:
+    def above(self, sae: SparseAutoencoder, centred: Tensor, floor: Tensor) -> Entries:
         """Every entry above `floor` (0-d, or one number per latent)."""
         n_columns = max(16, self.block // max(1, centred.shape[0]))
         in_bf16 = floor.ndim == 0 and _bf16_pays(sae, centred)
