@@ -182,6 +182,9 @@ class Trainer:
         """Everything that changes while training: tensors and JSON values, for `load_state`."""
         if self.scaling is None:
             raise TrainingError("there is no state to save before the first step")
+        # A kernel's guesses decide the shape of its products, and so their last bits: whoever goes on from here, now or
+        # after a restart, begins without any.
+        self._kernel = make_kernel(self.config.kernel, self.sae)
         tensors = {f"sae.{name}": parameter.detach() for name, parameter in self.sae.named_parameters()}
         tensors |= {f"adam.{name}": moment for name, moment in self._optimiser.state().items()}
         tensors["tokens_silent"] = self.silence.tokens_silent
@@ -193,6 +196,7 @@ class Trainer:
     @torch.no_grad()
     def load_state(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """Go back to a saved `state`; the steps that follow are the same to the bit (on CPU)."""
+        self._kernel = make_kernel(self.config.kernel, self.sae)
         for name, parameter in self.sae.named_parameters():
             parameter.copy_(tensors[f"sae.{name}"])
         moments = {name.removeprefix("adam."): tensor for name, tensor in tensors.items() if name.startswith("adam.")}

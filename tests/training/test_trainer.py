@@ -211,3 +211,24 @@ def test_one_auxk_residual_goes_with_weights_for_every_level():
     nesting = FixedPrefixes((16, 64), level_weights=(1.0, 3.0))
     _, metrics = trained(BatchTopK(k=1), nesting, steps=30, auxk_residual="full", dead_after_tokens=256)
     assert metrics[-1].losses.auxk > 0
+
+
+@pytest.mark.parametrize("fn", [BatchTopK(k=4), TopK(k=4), JumpReLU(l0=4)], ids=str)
+def test_steps_after_a_restored_state_are_the_same_to_the_bit(fn):
+    def new_trainer():
+        sae = SparseAutoencoder(256, 512, fn, SampledPrefixes(n=3, widths=(64, 512)))
+        return Trainer(sae, TrainConfig(n_tokens=30 * 128, batch_size=128, lr=3e-3), batch(0))
+
+    def batch(step):
+        return torch.randn(128, 256, generator=torch.Generator().manual_seed(step)) ** 3
+
+    whole, resumed = new_trainer(), new_trainer()
+    for step in range(12):
+        whole.step(batch(step))
+    tensors, values = whole.state()
+    resumed.load_state({name: tensor.clone() for name, tensor in tensors.items()}, values)
+    for step in range(12, 30):
+        for trainer in (whole, resumed):
+            trainer.step(batch(step))
+    for name, parameter in whole.sae.named_parameters():
+        assert torch.equal(parameter, resumed.sae.get_parameter(name)), name
