@@ -148,6 +148,7 @@ def collect(
     n_rows = min(rows.n_rows, n_tokens or rows.n_rows)
     _require_match(sae, rows, n_rows, force)
     with evaluating(sae):
+        sae.encode(rows.rows(0, 1).to(sae.device, sae.dtype))  # says at once if there is no threshold yet
         codes = encode_all(sae, rows, n_rows, scratch=scratch, progress=progress)
     if len(codes) == 0:
         raise EvaluationError(

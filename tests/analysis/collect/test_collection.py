@@ -6,12 +6,11 @@ import pytest
 import torch
 
 from msae.activations.store import RowTokens
-from msae.analysis.collect import ArrayRows, CodeTable, CollectSettings, ExampleSettings, PairSettings, collect
+from msae.analysis.collect import ArrayRows, CodeTable, CollectSettings, ExampleSettings, PairSettings, collect, encode
 from msae.analysis.collect.cofiring import find_pairs
-from msae.analysis.collect.encode import encode_all
 from msae.analysis.tables import FEW, NEVER, OK, meanings, read_table, write_tables
-from msae.core.errors import ConfigError, EvaluationError, MismatchError
-from msae.sae import BatchTopK, SparseAutoencoder, SparseCodes, TopK, Unnested
+from msae.core.errors import CheckpointError, ConfigError, EvaluationError, MismatchError
+from msae.sae import BatchTopK, JumpReLU, ReLU, SparseAutoencoder, SparseCodes, TopK, Unnested
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +36,26 @@ def rows_in_one_document(x: torch.Tensor, token_id: list[int] | None = None) -> 
 
 def test_the_codes_are_those_of_the_sae(small, collected):
     assert torch.allclose(collected.codes.sparse(0, 2048).dense(), small.sae.encode_dense(small.x), atol=1e-5)
-    top_k = SparseAutoencoder(64, 80, TopK(k=5)).eval()
-    table = encode_all(top_k, small.rows, 300)
-    assert torch.allclose(table.sparse(0, 300).dense(), top_k.encode_dense(small.x[:300]), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "activation_fn",
+    [TopK(k=5), BatchTopK(k=5), JumpReLU(l0=5), ReLU(l1_coefficient=0.1)],
+    ids=lambda fn: type(fn).__name__,
+)
+@pytest.mark.parametrize("uniform", [True, False])
+def test_every_activation_function_is_encoded_as_the_sae_does(small, activation_fn, uniform, monkeypatch):
+    monkeypatch.setattr(encode, "READ_ROWS", 128)
+    monkeypatch.setattr(encode, "BLOCK_NUMBERS", 4096)
+    sae = SparseAutoencoder(64, 80, activation_fn, seed=4)
+    with torch.no_grad():
+        sae.threshold.fill_(0.3)
+        sae.b_dec.fill_(0.01)
+        if not uniform:
+            sae.threshold[::3] = -0.1
+    table = encode.encode_all(sae.eval(), small.rows, 300)
+    assert len(table) > 0
+    assert torch.allclose(table.sparse(0, 300).dense(), sae.encode_dense(small.x[:300]), atol=1e-5)
 
 
 def test_every_table_says_what_its_columns_mean_and_survives_the_disk(collected, tmp_path):
@@ -211,6 +227,8 @@ def test_refusals(small):
         collect(identity_sae(2, threshold=9.0), ArrayRows(torch.ones(4, 2)))
     with pytest.raises(EvaluationError, match="NaN"):
         collect(identity_sae(2), ArrayRows(torch.tensor([[1.0, torch.nan]])))
+    with pytest.raises(CheckpointError, match="no threshold yet"):
+        collect(SparseAutoencoder(2, 2, BatchTopK(k=1)), ArrayRows(torch.ones(4, 2)))
     with pytest.raises(ConfigError, match="conditional"):
         PairSettings(conditional=1.5)
 
