@@ -7,7 +7,7 @@ x̂_g = b_dec + Σ_{j < m_g} f_j W_dec[j]    the reconstruction of level g, whos
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -17,7 +17,7 @@ from msae.core.config import require
 from msae.core.errors import CheckpointError, ConfigError
 from msae.core.rng import torch_stream
 from msae.core.spec import SourceSpec
-from msae.sae.activation_fns import ActivationFunction, BatchTopK, TopK
+from msae.sae.activation_fns import ActivationFunction, BatchTopK, JumpReLU, TopK
 from msae.sae.codes import SparseCodes
 from msae.sae.nesting import FixedPrefixes, Nesting, Unnested
 
@@ -153,21 +153,13 @@ class SparseAutoencoder(nn.Module):
     def truncate(self, level: int) -> SparseAutoencoder:
         """The prefix of `level` as an SAE of its own, with the levels below it.
 
-        With a threshold (BatchTopK, JumpReLU) or ReLU its codes are exactly this SAE's codes below the width. TopK
-        chooses over the whole dictionary, so its prefix keeps fewer than k: the new k is the L0 recorded for the
-        level, rounded; `CheckpointError` when none is recorded.
+        With a threshold (BatchTopK, JumpReLU) or ReLU its codes are exactly this SAE's codes below the width; k or l0
+        becomes the L0 recorded for the level. TopK chooses over the whole dictionary, so its prefix keeps fewer than
+        k: the new k is the L0 recorded for the level, rounded; `CheckpointError` when none is recorded.
         """
         width = self.width(level)
         inner = self.prefix_widths[: level + 1]
-        fn = self.activation_fn
-        if isinstance(fn, TopK) and width < self.d_sae:
-            if not self.recorded:
-                raise CheckpointError(
-                    "a TopK prefix needs its measured L0, and none is recorded: finish training first"
-                )
-            fn = TopK(k=min(width, max(1, round(self.recorded[level].l0))))
-        elif isinstance(fn, BatchTopK) and width < self.d_sae:
-            fn = BatchTopK(k=min(float(width), self.recorded[level].l0 if self.recorded else fn.k))
+        fn = self.activation_fn if width == self.d_sae else self._prefix_activation_fn(level)
         nesting = Unnested() if len(inner) == 1 else FixedPrefixes(inner)
         small = SparseAutoencoder(self.d_in, width, fn, nesting, dtype=self.dtype, device=self.device)
         with torch.no_grad():
@@ -186,6 +178,20 @@ class SparseAutoencoder(nn.Module):
         require(scale > 0 and math.isfinite(scale), "scale", scale, "a positive, finite factor")
         for parameter in (self.b_enc, self.b_dec, self.threshold):
             parameter.div_(scale)
+
+    def _prefix_activation_fn(self, level: int) -> ActivationFunction:
+        """The activation function, asking for the L0 recorded for `level` (where there is none, for what it does now)."""
+        fn, width = self.activation_fn, self.width(level)
+        measured = self.recorded[level].l0 if self.recorded else 0.0
+        if isinstance(fn, TopK):
+            if not self.recorded:
+                raise CheckpointError(
+                    "a TopK prefix needs its measured L0, and none is recorded: finish training first"
+                )
+            return TopK(k=min(width, max(1, round(measured))))
+        if isinstance(fn, BatchTopK):
+            return BatchTopK(k=min(width, measured or fn.k))
+        return replace(fn, l0=min(width, measured or fn.l0)) if isinstance(fn, JumpReLU) else fn
 
     def _require_rows(self, x: Tensor) -> None:
         if x.ndim != 2 or x.shape[1] != self.d_in:

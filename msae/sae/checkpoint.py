@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from msae.core.config import from_dict, from_typed_dict, to_dict, to_typed_dict
-from msae.core.errors import CheckpointError
+from msae.core.errors import CheckpointError, ConfigError
 from msae.core.files import write_json, write_tensors
 from msae.core.spec import SourceSpec
 from msae.sae.activation_fns import ACTIVATION_FNS, ActivationFunction, BatchTopK, JumpReLU, ReLU, TopK
@@ -73,14 +73,11 @@ def load(path: str | Path, *, device: str = "cpu", check: bool = True) -> Sparse
     config = _read_config(path / "cfg.json")
     ours = config.get("metadata", {}).get("msae", {})
     tensors = _read_tensors(path / "sae_weights.safetensors")
-    d_in, d_sae = config["d_in"], config["d_sae"]
-    fn, nesting = _parts(config, ours)
-    dtype = getattr(torch, str(config["dtype"]).removeprefix("torch."))
-    sae = SparseAutoencoder(d_in, d_sae, fn, nesting, dtype=dtype)
+    sae = _described(config, ours, path / "cfg.json")
     expected = {name: tuple(parameter.shape) for name, parameter in sae.named_parameters() if name in tensors}
     given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     missing = {"W_enc", "b_enc", "W_dec", "b_dec"} - set(given)
-    if _architecture(fn) == "jumprelu":
+    if _architecture(sae.activation_fn) == "jumprelu":
         missing |= {"threshold"} - set(given)
     if missing or expected != given:
         raise CheckpointError(
@@ -99,6 +96,15 @@ def load(path: str | Path, *, device: str = "cpu", check: bool = True) -> Sparse
     if check and "probe" in ours:
         _self_check(sae, path, ours["probe"])
     return sae.to(device)
+
+
+def _described(config: dict[str, Any], ours: dict[str, Any], path: Path) -> SparseAutoencoder:
+    """The SAE that ``cfg.json`` calls for, its weights not yet read."""
+    try:
+        dtype = getattr(torch, str(config["dtype"]).removeprefix("torch."))
+        return SparseAutoencoder(config["d_in"], config["d_sae"], *_parts(config, ours), dtype=dtype)
+    except (ConfigError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} does not describe an SAE: {error}; was it edited? Copy it again") from error
 
 
 def _config(sae: SparseAutoencoder, architecture: str, recorded: dict[str, Any]) -> dict[str, Any]:
@@ -191,6 +197,8 @@ def _architecture(fn: ActivationFunction) -> str:
 def _read_config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise TypeError("not an object")
         missing = {"architecture", "d_in", "d_sae", "dtype"} - set(config)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} does not exist: {path.parent} is not a saved SAE") from error
@@ -223,6 +231,10 @@ def _probe_figures(sae: SparseAutoencoder, probe: Float[Tensor, "rows d_in"]) ->
 
 
 def _self_check(sae: SparseAutoencoder, path: Path, recorded: list[dict[str, Any]]) -> None:
+    if [figures.get("width") for figures in recorded] != list(sae.prefix_widths):
+        raise CheckpointError(
+            f"{path / 'cfg.json'} has levels {sae.prefix_widths}, its probe was measured on others: copy it again"
+        )
     probe = _read_tensors(path / "probe.safetensors").get("x")
     if probe is None or probe.ndim != 2 or probe.shape[1] != sae.d_in:
         raise CheckpointError(f"{path / 'probe.safetensors'} does not hold rows of width {sae.d_in}: copy it again")

@@ -137,10 +137,11 @@ def normalised_weights(level_weights: LevelWeights, n_levels: int) -> tuple[floa
 
 def _require_widths(widths: tuple[int, ...]) -> None:
     increasing = all(inner < outer for inner, outer in itertools.pairwise(widths))
-    ok = len(widths) > 0 and widths[0] > 0 and increasing
+    whole = all(isinstance(width, int) for width in widths)
+    ok = whole and len(widths) > 0 and widths[0] > 0 and increasing
     require(
         ok,
         "widths",
         widths,
-        "positive, strictly increasing, cumulative prefix widths such as (256, 1024, 4096)",
+        "positive, strictly increasing, whole numbers: cumulative prefix widths such as (256, 1024, 4096)",
     )
