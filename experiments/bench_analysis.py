@@ -32,6 +32,7 @@ from msae.sae import BatchTopK, FixedPrefixes, SparseAutoencoder
 
 CHUNK = 1 << 14
 DOCUMENT = 512
+STAGES = ("encode_all", "ranked", "pick", "find_pairs", "example_columns", "nearest_directions", "make_table")
 
 
 class MixedRows:
@@ -125,12 +126,14 @@ def main() -> None:
     reading, encoding = seconds_reading(rows), seconds_encoding(sae, rows)
 
     stages: dict[str, float] = {}
-    for name in ("encode_all", "ranked", "find_pairs", "example_columns", "nearest_directions"):
+    for name in STAGES:
         setattr(collection, name, timed(getattr(collection, name), name, stages))
+    update = collection.FeatureStatistics.update
+    collection.FeatureStatistics.update = timed(update, "statistics", stages)  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory() as folder, anonymous_peak() as peak:
         start = time.perf_counter()
         collected = collect(sae, rows, scratch=Path(folder))
-        write_tables(collected.tables, Path(folder))
+        timed(write_tables, "write_tables", stages)(collected.tables, Path(folder))
         total = time.perf_counter() - start - reading
         written = sum(file.stat().st_size for file in Path(folder).glob("*.parquet"))
         measured = {}
