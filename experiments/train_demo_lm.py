@@ -36,7 +36,7 @@ from msae.demo.ngram import ngram_bits
 from msae.demo.tokenizer import BOS, PAD, train_tokenizer
 
 WARMUP_STEPS, DECAY_SHARE = 100, 0.3
-PROMPTS = ("def ", "class ", "import ", "    def __init__(self", "    # ")
+PROMPTS = ("def read_", "class Node:\n", "import numpy as np\n", "    def __init__(self, ", "        # If the ")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,8 @@ def main(config: TrainLM) -> None:
     torch.set_num_threads(config.threads)
     prepare(config)
     folder = config.evaluate_only or train(config)
-    print_table("samples", {prompt: sample(folder, prompt, config.seed) for prompt in PROMPTS})
+    for prompt in PROMPTS:
+        print(f"--- {prompt!r}\n{sample(folder, prompt, config.seed)}\n")
     print_table("held-out text", figures(config, folder))
 
 
@@ -371,7 +372,7 @@ def sample(folder: Path, prompt: str, seed: int, tokens: int = 120) -> str:
 
 def print_table(title: str, values: Mapping[str, object]) -> None:
     """Names and values, side by side."""
-    table = Table("", "", title=title, title_justify="left", show_lines=title == "samples")
+    table = Table("", "", title=title, title_justify="left")
     for name, value in values.items():
         table.add_row(
             name.strip(),
