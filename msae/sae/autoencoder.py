@@ -180,7 +180,7 @@ class SparseAutoencoder(nn.Module):
             parameter.div_(scale)
 
     def _prefix_activation_fn(self, level: int) -> ActivationFunction:
-        """The activation function, asking for the L0 recorded for `level` (where there is none, for what it does now)."""
+        """The activation function with the L0 recorded for `level` as what it asks for (without one, as it is now)."""
         fn, width = self.activation_fn, self.width(level)
         measured = self.recorded[level].l0 if self.recorded else 0.0
         if isinstance(fn, TopK):

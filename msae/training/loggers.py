@@ -29,7 +29,7 @@ class JsonlLogger:
 
     def __init__(self, path: Path, resumed_at: int = 0) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        kept = [line for line in _whole_lines(path) if json.loads(line)["step"] <= resumed_at]
+        kept = [line for line in whole_lines(path) if json.loads(line)["step"] <= resumed_at]
         path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
         self._file = path.open("a", encoding="utf-8")
 
@@ -117,7 +117,7 @@ class Stopwatch:
         return rate
 
 
-def _whole_lines(path: Path) -> list[str]:
+def whole_lines(path: Path) -> list[str]:
     """The lines of a log that end in a newline: a kill can leave half a line."""
     if not path.is_file():
         return []

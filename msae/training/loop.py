@@ -15,7 +15,7 @@ from msae.sae.checkpoint import MAX_PROBE_ROWS
 from msae.training.config import TrainConfig
 from msae.training.loggers import JsonlLogger, Logger, ProgressBar, Stopwatch, WandbLogger
 from msae.training.resume import has_state, load_state, save_state
-from msae.training.run import METRICS, RESUME, SAE, Run, begin_run, run_config
+from msae.training.run import METRICS, RESUME, SAE, Run, begin_run, require_same_settings, run_config
 from msae.training.scaling import Scaling
 from msae.training.trainer import StepMetrics, Trainer
 
@@ -51,7 +51,10 @@ def train_many(
     progress: bool = True,
     force: bool = False,
 ) -> dict[str, Run]:
-    """`train` for several SAEs that see the very same batches, read once: runs in ``path/name``, by name."""
+    """`train` for several SAEs that see the very same batches, read once: runs in ``path/name``, by name.
+
+    Called again after a kill, runs that were finished by then are kept as they are.
+    """
     if not saes:
         raise ConfigError("train_many was given no SAE")
     for name, sae in saes.items():
@@ -61,25 +64,39 @@ def train_many(
             require_same_source(
                 sae.source, store.spec, what=f"the SAE {name!r} and the store {store.path}", force=force
             )
-    sessions = [_Session(sae, store, config, Path(path) / name, wandb_project) for name, sae in saes.items()]
-    unfinished = [session for session in sessions if not session.run.is_finished]
-    start = min((session.trainer.steps_done for session in unfinished), default=config.n_steps)
+    todo = _unfinished(saes, store, config, Path(path))
+    sessions = [_Session(sae, store, config, Path(path) / name, wandb_project) for name, sae in todo.items()]
+    start = min(session.trainer.steps_done for session in sessions)
     batches = store.batches(config.batch_size, seed=config.seed, start=start)
     bar = ProgressBar(config.n_steps * config.batch_size, start * config.batch_size, visible=progress)
     try:
         for step in range(start, config.n_steps):
             x = next(batches)
-            for session in unfinished:
+            for session in sessions:
                 if session.trainer.steps_done == step:
                     session.step(x, bar)
-        for session in unfinished:
+        for session in sessions:
             session.finish()
     finally:
         bar.close()
         batches.close()
         for session in sessions:
             session.close()
-    return {name: session.run for name, session in zip(saes, sessions, strict=True)}
+    return {name: Run(Path(path) / name) for name in saes}
+
+
+def _unfinished(
+    saes: Mapping[str, SparseAutoencoder], store: ActivationStore, config: TrainConfig, path: Path
+) -> dict[str, SparseAutoencoder]:
+    """The SAEs still to be trained: a kill among several can leave some finished, with these very settings."""
+    finished = [name for name in saes if Run(path / name).is_finished]
+    if len(finished) == len(saes):
+        return dict(saes)  # nothing is left to do, which `begin_run` refuses
+    for name in finished:
+        require_same_settings(
+            Run(path / name), run_config(saes[name], config, store.path, store.fingerprint, store.spec)
+        )
+    return {name: sae for name, sae in saes.items() if name not in finished}
 
 
 class _Session:

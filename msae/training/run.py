@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +15,10 @@ from msae.core.files import write_json
 from msae.core.spec import SourceSpec
 from msae.sae import ACTIVATION_FNS, NESTINGS, SparseAutoencoder, load
 from msae.training.config import TrainConfig
+from msae.training.loggers import whole_lines
 
 FORMAT_VERSION = 1
+PARTS = {"format_version", "sae", "training", "store"}
 CONFIG, SAE, METRICS, RESUME, RESULTS = "config.json", "sae", "metrics.jsonl", "resume", "results"
 
 
@@ -37,11 +40,14 @@ class Run:
         """`config.json`: the SAE's shape, activation function and nesting, the training, the store."""
         path = self.path / CONFIG
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
+            config = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise CheckpointError(f"{self.path} is not a run: it has no {CONFIG}") from error
         except ValueError as error:
             raise CheckpointError(f"{path} is not readable JSON: {error}") from error
+        if not isinstance(config, dict) or not PARTS <= config.keys():
+            raise CheckpointError(f"{self.path} is not a run: its {CONFIG} is another program's, without {PARTS}")
+        return config
 
     @cached_property
     def train_config(self) -> TrainConfig:
@@ -84,8 +90,7 @@ class Run:
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of `metrics.jsonl`."""
         path = self.path / METRICS
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        return [json.loads(line) for line in lines]
+        return [json.loads(line) for line in whole_lines(path)]
 
     def __repr__(self) -> str:
         state = "finished" if self.is_finished else "unfinished"
@@ -118,7 +123,7 @@ def begin_run(path: Path, config: dict[str, Any]) -> Run:
     """
     run = Run(path)
     if not (path / CONFIG).is_file():
-        if path.exists() and any(not child.name.startswith(".") for child in path.iterdir()):
+        if path.exists() and (not path.is_dir() or any(not child.name.startswith(".") for child in path.iterdir())):
             raise ConfigError(f"{path} exists and is not a run: choose another folder, or empty this one")
         write_json(path / CONFIG, config)
         return run
@@ -127,15 +132,27 @@ def begin_run(path: Path, config: dict[str, Any]) -> Run:
             f"{path} holds a finished run. To replace it, delete the folder (or use --replace); "
             "to train another, choose another folder."
         )
+    require_same_settings(run, config)
+    return run
+
+
+def require_same_settings(run: Run, config: dict[str, Any]) -> None:
+    """Raise `ConfigError` naming every setting in which `run` differs from `config` (where the store lies is none)."""
     ours, theirs = _flat(config), _flat(run.config)
     different = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key) and key != "store.path"]
     if different:
         said = ", ".join(f"{key} {theirs.get(key)!r} -> {ours.get(key)!r}" for key in sorted(different))
+        state = "a finished" if run.is_finished else "an unfinished"
         raise ConfigError(
-            f"{path} holds an unfinished run with other settings ({said}). "
-            "Resume it with the settings it has, replace it (--replace), or choose another folder."
+            f"{run.path} holds {state} run with other settings ({said}). "
+            "Use the settings it has, replace it (--replace), or choose another folder."
         )
-    return run
+
+
+def remove_run(path: Path) -> None:
+    """Delete the run at `path`, with its results, and nothing else: `CheckpointError` for a folder that is no run."""
+    _ = Run.open(path).config
+    shutil.rmtree(path)
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

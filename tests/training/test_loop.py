@@ -168,3 +168,47 @@ def test_metrics_cut_in_the_middle_of_a_line_are_mended(tmp_path):
     logger.log({"step": 15})
     logger.close()
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [5, 10, 15]
+
+
+def test_several_saes_go_on_after_some_have_finished(store, tmp_path, monkeypatch):
+    from msae.training.loop import _Session
+
+    config = msae.TrainConfig(**{**CONFIG, "n_tokens": 5_120})
+    finish = _Session.finish
+
+    def killed(self):
+        if self.run.path.name == "plain":
+            raise KeyboardInterrupt
+        finish(self)
+
+    def both():
+        return {"nested": new_sae(), "plain": new_sae(nesting=msae.Unnested())}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Session, "finish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            msae.train_many(both(), store, config, tmp_path / "many")
+    metrics = (tmp_path / "many/nested/metrics.jsonl").read_bytes()
+    with pytest.raises(ConfigError, match="training.lr"):
+        msae.train_many(both(), store, dataclasses.replace(config, lr=1e-3), tmp_path / "many")
+    runs = msae.train_many(both(), store, config, tmp_path / "many")
+    assert [run.is_finished for run in runs.values()] == [True, True]
+    assert (tmp_path / "many/nested/metrics.jsonl").read_bytes() == metrics
+
+
+def test_only_a_run_is_removed_and_opened_as_one(store, tmp_path):
+    from msae.training.run import remove_run
+
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text('{"architectures": ["GPT2LMHeadModel"]}')
+    for refused in (remove_run, Run.open):
+        with pytest.raises(CheckpointError, match="is not a run"):
+            refused(model)
+    assert model.exists()
+    msae.train(new_sae(), store, msae.TrainConfig(**{**CONFIG, "n_tokens": 5_120}), tmp_path / "run")
+    with (tmp_path / "run/metrics.jsonl").open("a") as file:
+        file.write('{"step": 9')
+    assert Run.open(tmp_path / "run").metrics()[-1]["step"] == 20
+    remove_run(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
