@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -69,7 +70,7 @@ def _l0(figure: go.Figure, rows: Rows, place: Place) -> None:
     names = [f"level {row.level}<br>{row.width:,} latents" for row in rows]
     inner = [0.0, *(row.l0 for row in rows[:-1])]
     added = [row.l0 - before for row, before in zip(rows, inner, strict=True)]
-    legend = _legend(figure, place)
+    legend = _legend(figure, place, "top")
     for values, name, color in ((inner, "of the levels before", SKY), (added, "of the band it adds", BLUE)):
         hover = "%{y:.2f} " + name + "<extra></extra>"
         bar = go.Bar(x=names, y=values, name=name, marker={"color": color}, hovertemplate=hover, legend=legend)
@@ -81,7 +82,7 @@ def _l0(figure: go.Figure, rows: Rows, place: Place) -> None:
 
 
 def _rate(figure: go.Figure, rows: Rows, place: Place) -> None:
-    legend = _legend(figure, place)
+    legend = _legend(figure, place, "bottom")
     curves = [("variance, FVU of rounded codes", [row.fvu_quantised for row in rows], BLUE, "circle", "solid")]
     if has_ce(rows):
         curves.append((*_cross_entropy_lost(rows), ORANGE, "diamond", "dash"))
@@ -150,12 +151,14 @@ def _width_axis(figure: go.Figure, rows: Rows, place: Place) -> None:
     )
 
 
-def _legend(figure: go.Figure, place: Place) -> str:
-    """A legend inside the panel's upper right corner; returns its name."""
+def _legend(figure: go.Figure, place: Place, side: Literal["top", "bottom"]) -> str:
+    """A legend inside the panel, in its left corner at the top or bottom; returns its name."""
     subplot = figure.get_subplot(**place)
     name = f"legend{2 + COLUMNS * (place['row'] - 1) + place['col']}"
-    corner = {"x": subplot.xaxis.domain[1], "xanchor": "right", "y": subplot.yaxis.domain[1], "yanchor": "top"}
-    figure.update_layout({name: {"orientation": "v", "bgcolor": "rgba(255,255,255,0.8)", **corner}})
+    bottom, top = subplot.yaxis.domain
+    corner = {"x": subplot.xaxis.domain[0] + 0.01, "xanchor": "left", "y": top if side == "top" else bottom + 0.01}
+    look = {"orientation": "v", "bgcolor": "rgba(255,255,255,0.8)", "yanchor": side}
+    figure.update_layout({name: look | corner})
     return name
 
 
