@@ -17,6 +17,7 @@ _HOMES = {
     "Document": "msae.data.documents",
     "FixedPrefixes": "msae.sae",
     "JumpReLU": "msae.sae",
+    "LevelTable": "msae.analysis.level_table",
     "ModuleSource": "msae.activations.module",
     "MsaeError": "msae.core.errors",
     "ReLU": "msae.sae",
@@ -32,12 +33,15 @@ _HOMES = {
     "TransformerLensSource": "msae.activations.transformer_lens",
     "Unnested": "msae.sae",
     "dataset_documents": "msae.data.documents",
+    "evaluate_levels": "msae.analysis.evaluate",
+    "evaluate_rows": "msae.analysis.evaluate",
     "harvest": "msae.activations.harvest",
     "harvest_hooks": "msae.activations.harvest",
     "jsonl_documents": "msae.data.documents",
     "load": "msae.sae",
     "parquet_documents": "msae.data.documents",
     "save": "msae.sae",
+    "splice": "msae.analysis.splice",
     "string_documents": "msae.data.documents",
     "text_documents": "msae.data.documents",
     "train": "msae.training",
@@ -53,6 +57,9 @@ if TYPE_CHECKING:
     from msae.activations.store import ActivationStore
     from msae.activations.synthetic import SyntheticForest
     from msae.activations.transformer_lens import TransformerLensSource
+    from msae.analysis.evaluate import evaluate_levels, evaluate_rows
+    from msae.analysis.level_table import LevelTable
+    from msae.analysis.splice import splice
     from msae.core.errors import MsaeError
     from msae.core.spec import SourceSpec
     from msae.data.documents import (
