@@ -97,7 +97,7 @@ def words(texts: Sequence[str], index: np.ndarray) -> pa.DictionaryArray:
     """``texts[index]``, each text stored once; a negative index is null."""
     index = np.asarray(index)
     return pa.DictionaryArray.from_arrays(
-        pa.array(index.astype(np.int32), mask=index < 0), pa.array(texts, pa.string())
+        pa.array(index.astype(np.int32, copy=False), mask=index < 0), pa.array(texts, pa.string())
     )
 
 

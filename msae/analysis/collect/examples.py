@@ -136,10 +136,10 @@ def context_texts(
 ) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:
     """The text of each example's token and of its context; a token with part of a character gets the whole one."""
     if text is None:
-        return words([], np.full(len(token_id), -1)), words([], np.full(len(context_ids), -1))
+        return _no_words(len(token_id)), _no_words(len(context_ids))
     table = dict.fromkeys(text.texts)
     number = {word: index for index, word in enumerate(table)}
-    of_id = np.array([number[word] for word in text.texts])
+    of_id = np.array([number[word] for word in text.texts], dtype=np.int32)
     own, context = of_id[token_id], of_id[context_ids]
     start = np.cumsum(lengths) - lengths
     split = np.add.reduceat(text.has_partial(context_ids), start) > 0 if len(start) else np.empty(0, bool)
@@ -152,6 +152,10 @@ def context_texts(
             whole = next((word for word in passage[before[example] :] if word), "")
             own[example] = number.setdefault(whole, len(number))
     return words(list(number), own), words(list(number), context)
+
+
+def _no_words(n: int) -> pa.DictionaryArray:
+    return words([], np.full(n, -1, dtype=np.int32))
 
 
 def _context_values(
