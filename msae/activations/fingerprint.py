@@ -50,7 +50,7 @@ def parameter_fingerprint(module: nn.Module) -> str:
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
         digest.update(f"{name}:{tuple(tensor.shape)};".encode())
         flat = tensor.detach().flatten()
-        digest.update(flat[_evenly(len(flat), SAMPLED_VALUES).to(flat.device)].double().cpu().numpy().data)
+        digest.update(flat[_evenly(len(flat), SAMPLED_VALUES).to(flat.device)].cpu().double().numpy().data)
     return _short(digest)
 
 

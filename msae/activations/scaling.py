@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from msae.core.errors import ConfigError
+from msae.core.numerics import float64
 
 
 def scale_from_moments(mean_squared_norm: float, d_in: int) -> float:
@@ -32,7 +33,7 @@ def moments(rows: Float[Tensor, "rows d_in"]) -> tuple[Float[Tensor, " d_in"], f
     """The mean of each dimension and E‖x‖² over `rows`, in float64."""
     if len(rows) == 0:
         raise ConfigError("a sample of 0 rows has no mean: give it at least one row")
-    exact = rows.double()
+    exact = float64(rows)
     return exact.mean(dim=0), float(exact.square().sum(dim=1).mean())
 
 
@@ -43,5 +44,5 @@ def scale_of(rows: Float[Tensor, "rows d_in"]) -> float:
 
 def variance_of(rows: Float[Tensor, "rows d_in"]) -> float:
     """E‖x − x̄‖² over a sample of rows, x̄ the mean of the whole sample. Zero for a single row."""
-    exact = rows.double()
+    exact = float64(rows)
     return float((exact - moments(rows)[0]).square().sum(dim=1).mean())

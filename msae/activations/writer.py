@@ -23,6 +23,7 @@ from msae.activations.source import ContextBatch
 from msae.core.config import to_dict
 from msae.core.errors import StoreError
 from msae.core.files import write_json, write_tensors
+from msae.core.numerics import float64
 from msae.core.spec import SourceSpec
 
 _PADDING = {"token_ids": 0, "document": -1, "offset": -1, "attention": False}
@@ -142,8 +143,8 @@ class StoreWriter:
 
 
 def _column_sums(rows: Float[Tensor, "rows d_in"]) -> tuple[Tensor, Tensor]:
-    """Σx and Σx² of each dimension in float64, on the rows' own device where it has float64."""
-    exact = (rows.cpu() if rows.device.type == "mps" else rows).double()
+    """Σx and Σx² of each dimension in float64."""
+    exact = float64(rows)
     return exact.sum(dim=0), exact.square().sum(dim=0)
 
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Call `write(temporary)` and rename the result to `path`; a failure leaves `path` as it was and no debris."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
         _flush_to_disk(temporary)
         temporary.replace(path)

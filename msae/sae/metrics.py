@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from msae.core.errors import EvaluationError
+from msae.core.numerics import float64
 from msae.sae.autoencoder import SparseAutoencoder
 from msae.sae.codes import SparseCodes
 
@@ -22,21 +23,21 @@ DENSE_ABOVE = 0.1
 
 def fvu(x: Float[Tensor, "rows d_in"], x_hat: Float[Tensor, "rows d_in"]) -> float:
     """Σ‖x − x̂‖² / Σ‖x − x̄‖²: the fraction of variance unexplained."""
-    error = (x.double() - x_hat.double()).square().sum()
-    spread = (x.double() - x.double().mean(0)).square().sum()
+    error = (float64(x) - float64(x_hat)).square().sum()
+    spread = (float64(x) - float64(x).mean(0)).square().sum()
     return (error / spread).item()
 
 
 def ev_legacy(x: Float[Tensor, "rows d_in"], x_hat: Float[Tensor, "rows d_in"]) -> float:
     """1 − mean_rows ‖x − x̂‖² / ‖x − x̄‖², x̄ the mean of these rows only: the explained variance SAEBench published."""
-    error = (x.double() - x_hat.double()).square().sum(1)
-    spread = (x.double() - x.double().mean(0)).square().sum(1)
+    error = (float64(x) - float64(x_hat)).square().sum(1)
+    spread = (float64(x) - float64(x).mean(0)).square().sum(1)
     return (1 - error / spread).mean().item()
 
 
 def cosine(x: Float[Tensor, "rows d_in"], x_hat: Float[Tensor, "rows d_in"]) -> float:
     """Mean over rows of cos(x, x̂)."""
-    return torch.nn.functional.cosine_similarity(x.double(), x_hat.double(), dim=1).mean().item()
+    return torch.nn.functional.cosine_similarity(float64(x), float64(x_hat), dim=1).mean().item()
 
 
 def firing_counts(codes: SparseCodes) -> Int[Tensor, " d_sae"]:
@@ -80,14 +81,14 @@ class LevelAccumulator:
         codes = self.sae.encode(x)
         reconstructions = self.sae.decode_levels(codes)
         self.n_rows += x.shape[0]
-        self._sum += x.double().sum(0).cpu()
-        self._square += x.double().square().sum().item()
-        spread = (x.double() - x.double().mean(0)).square().sum(1)
+        self._sum += float64(x).sum(0).cpu()
+        self._square += float64(x).square().sum().item()
+        spread = (float64(x) - float64(x).mean(0)).square().sum(1)
         for level, x_hat in enumerate(reconstructions):
-            error = (x.double() - x_hat.double()).square().sum(1)
+            error = (float64(x) - float64(x_hat)).square().sum(1)
             self._error[level] += error.sum().cpu()
             self._legacy[level] += (1 - error / spread).sum().cpu()
-            self._cosine[level] += torch.nn.functional.cosine_similarity(x, x_hat, dim=1).double().sum().cpu()
+            self._cosine[level] += float64(torch.nn.functional.cosine_similarity(x, x_hat, dim=1)).sum().cpu()
         self.counts += firing_counts(codes).cpu()
         return codes
 

@@ -45,8 +45,8 @@ class Run:
             raise CheckpointError(f"{self.path} is not a run: it has no {CONFIG}") from error
         except ValueError as error:
             raise CheckpointError(f"{path} is not readable JSON: {error}") from error
-        if not isinstance(config, dict) or not PARTS <= config.keys():
-            raise CheckpointError(f"{self.path} is not a run: its {CONFIG} is another program's, without {PARTS}")
+        if not isinstance(config, dict) or not config.keys() >= PARTS:
+            raise CheckpointError(f"{self.path} is not a run: its {CONFIG} is not ours, it lacks {sorted(PARTS)}")
         return config
 
     @cached_property

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from msae.core.errors import TrainingError
+from msae.core.numerics import float64
 from msae.sae.autoencoder import SparseAutoencoder
 
 CHUNK_NUMBERS = 1 << 23
@@ -43,4 +44,4 @@ def calibrated_threshold(
             f"fewer than the L0 of {l0} asked for: ask for a smaller k, or train for longer"
         )
     top = torch.topk(largest, count + 1).values
-    return ((top[-2].double() + top[-1].double()) / 2).item()
+    return float64(top[-2:]).mean().item()
