@@ -1,10 +1,11 @@
-"""Does the feature tree find a hierarchy that is known? A Matryoshka SAE trained on a forest, three seeds.
+"""Does the feature tree find a hierarchy that is known, and what is absorbed? SAEs trained on a forest, three seeds.
 
     python experiments/tree_recovery.py            # a few minutes on two cores
     python experiments/tree_recovery.py --n_tokens 200000 --seeds 0
 
 Edges are scored against the ancestor closure, between features recovered at |cosine| > 0.9 whose latents lie in
-different bands; edges of codes shifted within documents are counted beside them, and what limits the recall.
+different bands; edges of codes shifted within documents are counted beside them, and what limits the recall. Absorption
+(unsupervised: mean rate over all candidates) is that of the Matryoshka SAE and of a plain one of the same width and L0.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from msae.activations.synthetic import SyntheticForest
 from msae.analysis.collect import ArrayRows, Collected, collect
 from msae.analysis.measurements import Absorption, Tree
 from msae.analysis.measurements.truth import EdgeScores, edge_scores
-from msae.sae import BatchTopK, FixedPrefixes, SparseAutoencoder
+from msae.sae import BatchTopK, FixedPrefixes, Nesting, SparseAutoencoder, Unnested
 from msae.training import TrainConfig, Trainer
 
 FOREST = SyntheticForest(d_in=96, n_roots=24, root_rate=0.05, branching=(4,), child_rate=0.8)
@@ -45,13 +46,14 @@ class Outcome:
     edges_by_chance: int
     absorption: float
     absorption_by_chance: float
+    absorption_unnested: float
+    absorption_unnested_by_chance: float
 
 
-def trained(seed: int, n_tokens: int) -> SparseAutoencoder:
-    """A level for each depth of the forest, one latent a feature, as many codes a row as features fire."""
-    widths = tuple(torch.bincount(FOREST.depth).cumsum(0).tolist())
+def trained(nesting: Nesting, seed: int, n_tokens: int) -> SparseAutoencoder:
+    """One latent a feature, and as many codes a row as features fire."""
     k = FOREST.firing_rate.sum().item()
-    sae = SparseAutoencoder(FOREST.d_in, FOREST.n_features, BatchTopK(k=k), FixedPrefixes(widths), seed=seed)
+    sae = SparseAutoencoder(FOREST.d_in, FOREST.n_features, BatchTopK(k=k), nesting, seed=seed)
     sample, _ = FOREST.sample(50_000, seed=seed, stream="scaling")
     config = TrainConfig(n_tokens=n_tokens, batch_size=512, lr=3e-3, seed=seed)
     trainer = Trainer(sae, config, sample)
@@ -70,9 +72,11 @@ def collected_sample(sae: SparseAutoencoder, n_rows: int, seed: int) -> Collecte
 
 
 def measure(seed: int, settings: Settings) -> Outcome:
-    sae = trained(seed, settings.n_tokens)
+    a_level_each_depth = FixedPrefixes(tuple(torch.bincount(FOREST.depth).cumsum(0).tolist()))
+    sae, plain = (trained(nesting, seed, settings.n_tokens) for nesting in (a_level_each_depth, Unnested()))
     collected = collected_sample(sae, settings.n_test, seed)
     tree, absorption = Tree().run(collected), Absorption().run(collected)
+    absorption_plain = Absorption().run(collected_sample(plain, settings.n_test, seed))
     return Outcome(
         seed=seed,
         scores=edge_scores(tree.tables["tree"], sae, FOREST.directions, FOREST.parent),
@@ -80,6 +84,8 @@ def measure(seed: int, settings: Settings) -> Outcome:
         edges_by_chance=int(tree.summary["edges_by_chance"]),
         absorption=float(absorption.summary["mean_rate"] or 0.0),
         absorption_by_chance=float(absorption.summary["mean_null_rate"] or 0.0),
+        absorption_unnested=float(absorption_plain.summary["mean_rate"] or 0.0),
+        absorption_unnested_by_chance=float(absorption_plain.summary["mean_null_rate"] or 0.0),
     )
 
 
