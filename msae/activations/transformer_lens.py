@@ -321,13 +321,30 @@ def _open(model: str | Path, dtype: str, device: str | torch.device | None, revi
     if isinstance(model, Path):
         require(revision is None, "revision", revision, "None for a folder: its weights are fingerprinted")
     try:
-        bridge = TransformerBridge.boot_transformers(str(model), dtype=DTYPES[dtype], device=device, revision=revision)
+        with _no_loading_bar():
+            bridge = TransformerBridge.boot_transformers(
+                str(model), dtype=DTYPES[dtype], device=device, revision=revision
+            )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         named = f"the folder {model}" if isinstance(model, Path) else f"{model!r} from the hub or its cache"
         hint = "" if isinstance(model, Path) else " Check the name and the network, or give a folder."
         raise SourceError(f"could not open {named}: {str(error).strip().partition(chr(10))[0]}{hint}") from error
     bridge.original_model.requires_grad_(False)
     return bridge
+
+
+@contextlib.contextmanager
+def _no_loading_bar() -> Iterator[None]:
+    """transformers shows a bar for loading weights, in our name and over our own output."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _as_given(

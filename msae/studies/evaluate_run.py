@@ -10,6 +10,8 @@ from msae.analysis.evaluate import DEFAULT_TOKENS, evaluate_levels, evaluate_row
 from msae.analysis.level_table import LevelTable
 from msae.core.errors import EvaluationError
 from msae.data.documents import Document
+from msae.plots.levels import levels_figure
+from msae.plots.theme import write_html
 from msae.training import Run
 
 LEVELS_JSON, LEVELS_HTML = "levels.json", "levels.html"
@@ -50,17 +52,8 @@ def evaluate_run(
     else:
         raise EvaluationError(f"{run.path} was trained on {spec.kind} activations: text cannot be put through them")
     table.write(run.results / LEVELS_JSON)
-    write_levels_page(table, run.results / LEVELS_HTML)
+    write_html(levels_figure(table), run.results / LEVELS_HTML)
     return table
-
-
-def write_levels_page(table: LevelTable, path: Path) -> None:
-    """The plots of a table of levels as one HTML file that needs no network."""
-    from msae.core.files import write_atomically
-    from msae.plots.levels import levels_figure
-
-    page = levels_figure(table).to_html(include_plotlyjs=True, full_html=True)
-    write_atomically(path, lambda temporary: _write(temporary, page))
 
 
 def _holdout(path: str | Path) -> ActivationStore:
@@ -70,7 +63,3 @@ def _holdout(path: str | Path) -> ActivationStore:
             f"the store {path} kept no holdout: give text to evaluate on (--text), or harvest with holdout tokens"
         )
     return store
-
-
-def _write(path: Path, page: str) -> None:
-    path.write_text(page, encoding="utf-8")
