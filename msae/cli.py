@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subco
 from msae.core.errors import ConfigError, MsaeError
 
 if TYPE_CHECKING:
+    import torch
     from rich.console import RenderableType
 
     from msae.data.documents import Documents
@@ -148,8 +148,6 @@ class Harvest:
         documents = self.source.documents()
         if documents is None:
             raise ConfigError("no text was given: use --text, --jsonl, --parquet, --dataset or --demo-text")
-        if self.replace:
-            _delete_store(self.out)
         source = TransformerLensSource(
             _model(self.model),
             hook_names=self.hook or None,
@@ -161,6 +159,8 @@ class Harvest:
             compatibility_mode=self.compatibility_mode,
             revision=self.revision,
         )
+        if self.replace:
+            _delete_store(self.out)
         settings = {
             "n_tokens": self.tokens,
             "path": self.out,
@@ -208,6 +208,8 @@ class Train:
     """Seed of every random draw."""
     kernel: Literal["auto", "reference", "sparse", "fused"] = "auto"
     """How a step is computed."""
+    device: str | None = None
+    """cpu, cuda, mps; by default a CUDA GPU where there is one. The same seed gives the same bits on a CPU alone."""
     wandb: str | None = None
     """Weights & Biases project to log to as well."""
     resume: bool = False
@@ -221,17 +223,17 @@ class Train:
         from msae.sae import SparseAutoencoder
         from msae.training import Run, TrainConfig, train
 
-        if self.replace:
-            _delete_run(self.out)
         existing = Run(self.out)
-        if (self.out / "config.json").is_file() and not self.resume:
+        if (self.out / "config.json").is_file() and not (self.resume or self.replace):
             state = "a finished" if existing.is_finished else "an unfinished"
             resume = "" if existing.is_finished else "go on with it: add --resume; "
             raise ConfigError(
                 f"{self.out} holds {state} run ({resume}start over: add --replace; or choose another --out)"
             )
         store = ActivationStore.open(self.store)
-        sae = SparseAutoencoder(store.d_in, self.widths[-1], self._activation_fn(), self._nesting(), seed=self.seed)
+        sae = SparseAutoencoder(
+            store.d_in, self.widths[-1], self._activation_fn(), self._nesting(), seed=self.seed, device=self._device()
+        )
         config = TrainConfig(
             n_tokens=self.tokens or 4 * store.n_rows,
             batch_size=self.batch_size,
@@ -240,10 +242,22 @@ class Train:
             seed=self.seed,
             kernel=self.kernel,
         )
+        if self.replace:
+            _delete_run(self.out)
         run = train(sae, store, config, self.out, wandb_project=self.wandb)
         for level, record in enumerate(run.sae.recorded):
             _say(f"level {level}: width {record.width:,}  L0 {record.l0:.2f}  FVU {record.fvu:.4f}")
         _say(f"The run is in {run.path}. Next:  msae eval {run.path}")
+
+    def _device(self) -> torch.device:
+        import torch
+
+        try:
+            device = torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            raise ConfigError(f"--device {self.device}: not to be had here ({str(error).splitlines()[0]})") from error
+        return device
 
     def _activation_fn(self) -> ActivationFunction:
         from msae.sae import BatchTopK, JumpReLU, ReLU, TopK
@@ -262,6 +276,9 @@ class Train:
     def _nesting(self) -> Nesting:
         from msae.sae import FixedPrefixes, SampledPrefixes, Unnested
 
+        unequal = self.level_weights != "equal"
+        if unequal and (self.sampled_prefixes is not None or len(self.widths) == 1):
+            raise ConfigError(f"--level-weights {self.level_weights} goes with several fixed widths alone")
         if self.sampled_prefixes is not None:
             return SampledPrefixes(n=self.sampled_prefixes, widths=self.widths)
         return FixedPrefixes(self.widths, self.level_weights) if len(self.widths) > 1 else Unnested()
@@ -375,7 +392,9 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # whoever read the output has gone, as in `msae info RUN | head`
     except KeyboardInterrupt:
-        print("msae: stopped. Stores and runs go on from their last checkpoint when called again.", file=sys.stderr)
+        print(
+            "msae: stopped. Called again, a harvest goes on where it stood, so does a run (--resume).", file=sys.stderr
+        )
         raise SystemExit(130) from None
 
 
@@ -389,10 +408,10 @@ def _model(name: str) -> str | Path:
 
 def _delete_run(path: Path) -> None:
     """Delete a run, and nothing else."""
-    if path.exists() and any(path.iterdir()):
-        if not (path / "config.json").is_file():
-            raise ConfigError(f"{path} is not a run (it has no config.json): delete it yourself")
-        shutil.rmtree(path)
+    from msae.training.run import remove_run
+
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        remove_run(path)
 
 
 def _delete_store(path: Path) -> None:

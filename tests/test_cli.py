@@ -120,6 +120,9 @@ def test_harvest_train_eval_on_text_of_ones_own(demo):
             "whole",
         ),
         (["train", "--store", "acts/demo", "--widths", "64", "--l1", "0.1", "--out", "r"], "--activation relu"),
+        (["train", "--store", "acts/demo", "--widths", "64", "--out", "r", "--device", "tpu9"], "--device tpu9"),
+        (["train", "--store", "acts/demo", "--widths", "64", "--out", "r", "--level-weights", "balanced"], "several"),
+        (["info", "nowhere"], "no folder nowhere"),
         (["harvest", "--model", "demo", "--layer", "99", "--demo-text", "--out", "s"], "99"),
         (
             ["harvest", "--model", "demo", "--hook", "blocks.2.hook_resid_pots", "--demo-text", "--out", "s"],
@@ -138,6 +141,27 @@ def test_a_wrong_argument_is_one_clear_message(demo, arguments, says):
     assert done.returncode == 2
     assert says in done.stderr and "Traceback" not in done.stderr
     assert not (folder / "r").exists() and not (folder / "s").exists()
+
+
+def test_the_demo_with_other_settings_does_not_pass_off_what_is_there(demo):
+    folder, _ = demo
+    for changed, says in (["--k", 7], "activation_fn.k"), (["--layer", 2], "hook_name"):
+        refused = run("demo", *TINY, *changed, cwd=folder, ok=False)
+        assert refused.returncode == 2 and says in refused.stderr, refused.stderr
+
+
+def test_replace_deletes_nothing_before_what_replaces_it_is_known_to_work(demo):
+    folder, _ = demo
+    model = folder / "a-model"
+    model.mkdir()
+    (model / "config.json").write_text('{"model_type": "gpt2"}')
+    (model / "weights").write_text("precious")
+    run("train", "--store", "acts/demo", "--widths", 64, "--k", 4, "--out", model, "--replace", cwd=folder, ok=False)
+    assert (model / "weights").read_text() == "precious"
+    run("train", "--store", "gone", "--widths", 64, "--out", "runs/demo", "--replace", cwd=folder, ok=False)
+    run("harvest", "--model", "demo", "--layer", 99, "--demo-text", "--out", "acts/demo", "--replace", cwd=folder,
+        ok=False)  # fmt: skip
+    assert (folder / "runs/demo/sae/cfg.json").exists() and (folder / "acts/demo/manifest.json").exists()
 
 
 @pytest.mark.slow

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from msae.activations.manifest import holds_store
 from msae.activations.store import ActivationStore
 from msae.analysis.level_table import LevelTable
 from msae.analysis.tables import table_rows
@@ -20,13 +20,15 @@ class UnknownFolderError(MsaeError):
 
 def describe(path: Path) -> str:
     """A few lines on the store, the SAE or the run at `path`; raises when it is none of them or is damaged."""
-    if (path / "manifest.json").is_file():
+    if holds_store(path):
         return _store(ActivationStore.open(path))
-    if (path / "config.json").is_file() and "training" in json.loads((path / "config.json").read_text("utf-8")):
+    if (path / "config.json").is_file():
         return _run(Run.open(path))
     if (path / "cfg.json").is_file():
         return _sae(load(path))
-    held = ", ".join(sorted(child.name for child in path.iterdir())[:8]) if path.is_dir() else "nothing: no such folder"
+    if not path.is_dir():
+        raise UnknownFolderError(f"there is no folder {path} (looked from {Path.cwd()})")
+    held = ", ".join(sorted(child.name for child in path.iterdir())[:8]) or "nothing"
     raise UnknownFolderError(
         f"{path} is no store (manifest.json), run (config.json) or SAE (cfg.json); it holds {held}"
     )
