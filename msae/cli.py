@@ -74,7 +74,7 @@ class Demo:
     """The activation store."""
     replace: bool = False
     """Delete what is at --out and --store first."""
-    layer: int = 4
+    layer: int = 3
     """The residual stream after this block, counted from 0."""
     widths: tuple[int, ...] = (64, 256, 1024)
     """Prefix widths, cumulative."""

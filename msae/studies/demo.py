@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,17 +14,20 @@ from msae.activations.transformer_lens import TransformerLensSource
 from msae.analysis.level_table import LevelTable
 from msae.core.errors import StoreError
 from msae.core.spec import require_same_source
+from msae.data.documents import Document, Documents
 from msae.sae import BatchTopK, FixedPrefixes, SparseAutoencoder
 from msae.studies.evaluate_run import evaluate_run
 from msae.training import Run, TrainConfig, train
 from msae.training.run import require_same_settings, run_config
+
+TRAIN_EXCERPT, EVAL_EXCERPT = 6_000, 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoSettings:
     """What the demo trains. `layer` counts from 0; sizes are in tokens."""
 
-    layer: int = 4
+    layer: int = 3
     widths: tuple[int, ...] = (64, 256, 1024)
     k: int = 12
     harvest_tokens: int = 500_000
@@ -49,13 +53,33 @@ def run_demo(settings: DemoSettings, path: Path, acts: Path, *, progress: bool =
         require_same_settings(run, run_config(sae, config, store.path, store.fingerprint, store.spec))
     else:
         run = train(sae, store, config, path, progress=progress)
-    heldout = msae.demo.documents("heldout")
+    heldout = excerpts(msae.demo.documents("heldout"), EVAL_EXCERPT)
     return run, evaluate_run(run, heldout, n_tokens=settings.eval_tokens, progress=progress)
+
+
+def excerpts(documents: Iterable[Document], n_characters: int) -> Documents:
+    """Whole lines from the middle of each document, about `n_characters` of them: many documents for the same tokens.
+
+    A few long modules would make L0 and FVU those of their subject. Named ``module:first line``.
+    """
+
+    def read() -> Iterator[Document]:
+        for document in documents:
+            lines = document.text.splitlines(keepends=True)
+            first, size = 0, len(document.text)
+            while first < len(lines) and size > (len(document.text) + n_characters) / 2:
+                size -= len(lines[first])
+                first += 1
+            text = "".join(lines[first:])[:n_characters]
+            kept = text[: text.rfind("\n") + 1] or text
+            yield Document(f"{document.name}:{first + 1}", kept)
+
+    return Documents(f"excerpts of about {n_characters:,} characters of the demo model's text", read)
 
 
 def _store(source: TransformerLensSource, settings: DemoSettings, acts: Path, progress: bool) -> ActivationStore:
     if not (acts / MANIFEST).is_file():
-        documents = msae.demo.documents("train")
+        documents = excerpts(msae.demo.documents("train"), TRAIN_EXCERPT)
         return harvest(source, documents, n_tokens=settings.harvest_tokens, path=acts, progress=progress)
     store = ActivationStore.open(acts)
     (spec,) = source.specs.values()
