@@ -11,6 +11,7 @@ from rich.text import Text
 from rich.tree import Tree as Outline
 
 from msae.analysis.measurements.protocol import Result
+from msae.analysis.tables import OK
 
 NOT_APPLICABLE = "n/a"
 TOKENS_SHOWN = 3
@@ -72,7 +73,6 @@ def splitting_table(result: Result) -> Table:
         ("by chance", _number("null_coverage", 3)),
         ("overlap", _number("overlap", 3)),
         ("entropy", _number("entropy", 2)),
-        ("", lambda row: "" if row["status"] == "ok" else row["status"]),
     )
     return _filled(table, columns, result.tables["splitting_levels"].to_pylist())
 
@@ -86,7 +86,6 @@ def absorption_table(result: Result) -> Table:
         ("absorbing", _count("absorbing")),
         ("mean rate", _number("rate", 4, "rate_error")),
         ("by chance", _number("null_rate", 4)),
-        ("", lambda row: "" if row["status"] == "ok" else row["status"]),
     )
     return _filled(table, columns, result.tables["absorption_levels"].to_pylist())
 
@@ -115,11 +114,13 @@ def _tree_title(result: Result) -> str:
 
 def _table(title: str, summary: Mapping) -> Table:
     caption = f"By chance: {summary['null_model']}. ± one standard error."
-    return Table(title=title, caption=caption, title_justify="left", caption_justify="left")
+    return Table(title=title, caption=caption, title_justify="left", caption_justify="left", min_width=len(title))
 
 
 def _filled(table: Table, columns: Iterable[tuple[str, Callable[[dict], str]]], rows: list[dict]) -> Table:
     columns = list(columns)
+    if any(row["status"] != OK for row in rows):
+        columns.append(("", lambda row: "" if row["status"] == OK else row["status"]))
     for heading, _ in columns:
         table.add_column(heading, justify="right")
     for row in rows:
