@@ -195,9 +195,9 @@ bench = eval(sys.argv[2])
 torch = bench_module.torch
 torch.set_num_threads(bench.threads)
 small = Bench(d_in=64, widths=(64, 256), batch=256, k=8)
-rows = bench_module.activations(small, 1024).split(256)
+rows = torch.randn(1024, 64).split(256)
 bench_module.trainer(small, rows, bench_module.msae.FixedPrefixes(small.widths)).step(rows[0])
-batches = bench_module.activations(bench, 2 * bench.batch).split(bench.batch)
+batches = torch.randn(2 * bench.batch, bench.d_in).split(bench.batch)
 idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 trainer = bench_module.trainer(bench, batches, bench_module.msae.FixedPrefixes(bench.widths))
 for _ in range(3):

@@ -5,6 +5,9 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numba
@@ -13,32 +16,38 @@ import torch
 
 CHUNK = 64
 EXPECTED_SHARE = 8
+MIN_SHARED, SHARES_A_THREAD = 64, 2
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` as machine code. The tests' shape checks wrap every function; numba compiles what is inside.
+class Compiled:
+    """A loop over [start, stop), as machine code, shared out over as many threads as torch has.
 
-    It runs on as many threads as torch does.
+    The threads are Python's own, which sleep when they have nothing to do. Numba's would wait by spinning, as torch's
+    do, and two pools that spin on the same cores slow every small operation down by a scheduler's time slice.
+    `over`: the argument whose length is shared out.
     """
-    loop = numba.njit(parallel=True, cache=True, fastmath=True)(inspect.unwrap(function))
 
-    def run(*args: Any) -> Any:
-        _follow_torch()
-        return loop(*args)
+    def __init__(self, function: Callable[..., None], over: int = 0) -> None:
+        # The tests' shape checks wrap every function; numba compiles what is inside.
+        self.loop = numba.njit(nogil=True, cache=True, fastmath=True)(inspect.unwrap(function))
+        self.over = over
 
-    return run
+    def __call__(self, *args: Any) -> None:
+        """Run the loop over all of `args[over]`."""
+        size, n_threads = len(args[self.over]), torch.get_num_threads()
+        n_shares = 1 if n_threads == 1 or size < MIN_SHARED else SHARES_A_THREAD * n_threads
+        bounds = [size * share // n_shares for share in range(n_shares + 1)]
+        if n_shares == 1:
+            self.loop(0, size, *args)
+        else:
+            shares = pairwise(bounds)
+            for done in [_pool(n_threads).submit(self.loop, start, stop, *args) for start, stop in shares]:
+                done.result()
 
 
-def _follow_torch() -> None:
-    """Numba's threads as many as torch's, and torch's as many as they were.
-
-    When numba starts its threads it sets the OpenMP pool, which is torch's too, to every core. On a busy machine each
-    small torch operation would from then on wait for a thread that does not get to run.
-    """
-    wanted = torch.get_num_threads()
-    numba.set_num_threads(min(wanted, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
-    if torch.get_num_threads() != wanted:
-        torch.set_num_threads(wanted)
+@cache
+def _pool(n_threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(n_threads, thread_name_prefix="msae")
 
 
 def scan_block(block: Any, floor: Any) -> tuple[Any, Any]:
@@ -56,13 +65,13 @@ def scan_block(block: Any, floor: Any) -> tuple[Any, Any]:
     return row, column
 
 
-def _scan(block: Any, floor: Any, found: Any, counts: Any) -> None:
-    """For each row r, in parallel: the columns of its entries above floor[r], into found[r] as far as they fit.
+def _scan(start_row: Any, stop_row: Any, block: Any, floor: Any, found: Any, counts: Any) -> None:
+    """For each row r: the columns of its entries above floor[r], into found[r] as far as they fit.
 
     `counts[r]` is their number, which can be larger than what fits. A chunk is first tested as a whole, which compiles
     to a few vector instructions; only a chunk with an entry in it is looked at one by one.
     """
-    for r in numba.prange(block.shape[0]):
+    for r in range(start_row, stop_row):
         n = 0
         for start in range(0, block.shape[1], CHUNK):
             chunk = block[r, start : start + CHUNK]
@@ -78,18 +87,18 @@ def _scan(block: Any, floor: Any, found: Any, counts: Any) -> None:
         counts[r] = n
 
 
-def _gather(found: Any, counts: Any, ends: Any, row: Any, column: Any) -> None:
+def _gather(start_row: Any, stop_row: Any, found: Any, counts: Any, ends: Any, row: Any, column: Any) -> None:
     """Write each row's columns one after the other."""
-    for r in numba.prange(found.shape[0]):
+    for r in range(start_row, stop_row):
         start = ends[r] - counts[r]
         for i in range(counts[r]):
             row[start + i] = r
             column[start + i] = found[r, i]
 
 
-def _row_moments(gradient: Any, parameter: Any, along: Any, square: Any) -> None:
+def _row_moments(start_row: Any, stop_row: Any, gradient: Any, parameter: Any, along: Any, square: Any) -> None:
     """For each row: ⟨gradient, parameter⟩ and ‖gradient‖²."""
-    for r in numba.prange(gradient.shape[0]):
+    for r in range(start_row, stop_row):
         a = 0.0
         s = 0.0
         for c in range(gradient.shape[1]):
@@ -101,6 +110,8 @@ def _row_moments(gradient: Any, parameter: Any, along: Any, square: Any) -> None
 
 
 def _adam_rows(
+    start_row: Any,
+    stop_row: Any,
     parameter: Any,
     gradient: Any,
     mean: Any,
@@ -118,7 +129,7 @@ def _adam_rows(
 
     `step`: learning rate over the first moment's bias correction; `scale2`: root of the second's.
     """
-    for r in numba.prange(parameter.shape[0]):
+    for r in range(start_row, stop_row):
         norm = 0.0
         for c in range(parameter.shape[1]):
             p = parameter[r, c]
@@ -148,9 +159,9 @@ def _count_order(key: Any, ends: Any, order: Any) -> None:
         ends[key[i]] += 1
 
 
-def _dots(A: Any, B: Any, row: Any, column: Any, out: Any) -> None:
+def _dots(start_entry: Any, stop_entry: Any, A: Any, B: Any, row: Any, column: Any, out: Any) -> None:
     """⟨A[row], B[column]⟩ for each entry."""
-    for i in numba.prange(row.shape[0]):
+    for i in range(start_entry, stop_entry):
         total = np.float32(0.0)
         for c in range(A.shape[1]):
             total += A[row[i], c] * B[column[i], c]
@@ -158,6 +169,8 @@ def _dots(A: Any, B: Any, row: Any, column: Any, out: Any) -> None:
 
 
 def _decode_levels(
+    start_row: Any,
+    stop_row: Any,
     starts: Any,
     latent: Any,
     value: Any,
@@ -176,7 +189,7 @@ def _decode_levels(
     A row's few decoder rows are read twice while they are in the cache. `residuals` (x − x̂_g) is filled if not empty.
     """
     n_levels, d_in = widths.shape[0], x.shape[1]
-    for b in numba.prange(x.shape[0]):
+    for b in range(start_row, stop_row):
         i = starts[b]
         for g in range(n_levels):
             error = pull[g, b]
@@ -214,6 +227,8 @@ def _decode_levels(
 
 
 def _gather_gradients(
+    start_latent: Any,
+    stop_latent: Any,
     ends: Any,
     order: Any,
     row: Any,
@@ -228,7 +243,7 @@ def _gather_gradients(
 ) -> None:
     """Latent by latent: the gradients of its decoder row, encoder column and bias, from the entries where it fires."""
     d_in = centred.shape[1]
-    for j in numba.prange(ends.shape[0]):
+    for j in range(start_latent, stop_latent):
         decoder, encoder = W_dec[j], W_enc[j]
         for c in range(d_in):
             decoder[c] = 0.0
@@ -245,11 +260,11 @@ def _gather_gradients(
         b_enc[j] = bias
 
 
-_scan_rows = compiled(_scan)
-_gather_rows = compiled(_gather)
-row_moments = compiled(_row_moments)
-adam_rows = compiled(_adam_rows)
-dots = compiled(_dots)
-decode_levels = compiled(_decode_levels)
-gather_gradients = compiled(_gather_gradients)
+_scan_rows = Compiled(_scan)
+_gather_rows = Compiled(_gather)
+row_moments = Compiled(_row_moments)
+adam_rows = Compiled(_adam_rows)
+dots = Compiled(_dots, over=2)
+decode_levels = Compiled(_decode_levels, over=5)
+gather_gradients = Compiled(_gather_gradients)
 count_order = numba.njit(cache=True)(inspect.unwrap(_count_order))
