@@ -184,7 +184,7 @@ def memory(bench: Bench, batches: tuple[torch.Tensor, ...]) -> dict[str, float]:
 
 
 MEMORY = """
-import importlib.util, resource, sys
+import importlib.util, sys
 from pathlib import Path, PosixPath
 spec = importlib.util.spec_from_file_location("bench", sys.argv[1])
 bench_module = importlib.util.module_from_spec(spec)
@@ -198,12 +198,16 @@ small = Bench(d_in=64, widths=(64, 256), batch=256, k=8)
 rows = torch.randn(1024, 64).split(256)
 bench_module.trainer(small, rows, bench_module.msae.FixedPrefixes(small.widths)).step(rows[0])
 batches = torch.randn(2 * bench.batch, bench.d_in).split(bench.batch)
-idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def peak():
+    """Since this process began: ru_maxrss would still hold its parent's."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
+idle = peak()
 trainer = bench_module.trainer(bench, batches, bench_module.msae.FixedPrefixes(bench.widths))
 for _ in range(3):
     for batch in batches:
         trainer.step(batch)
-print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - idle))
+print(peak() - idle)
 """
 
 
