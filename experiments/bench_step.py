@@ -46,11 +46,14 @@ class Bench:
     threads: int = torch.get_num_threads()
     peers: bool = True
     scaling: bool = False
+    memory_only: bool = False
     json: Path = Path("bench_step.json")
 
 
 def main(bench: Bench) -> None:
     torch.set_num_threads(bench.threads)
+    if bench.memory_only:
+        return train_a_little(bench)
     rows = activations(bench, 4 * bench.batch)
     batches = rows.split(bench.batch)
     product = product_seconds(bench, batches)
@@ -66,7 +69,7 @@ def main(bench: Bench) -> None:
         times |= peers_seconds(bench)
     again = product_seconds(bench, batches)
     show(bench, (product + again) / 2, times)
-    results = {"machine": machine(bench), "product": [product, again], "step": times, "memory": memory(bench, batches)}
+    results = {"machine": machine(bench), "product": [product, again], "step": times, "memory": memory(bench)}
     if bench.scaling:
         results["scaling"] = scaling(bench)
     bench.json.write_text(json.dumps(results, indent=2))
@@ -166,15 +169,16 @@ def scaling(bench: Bench) -> list[dict[str, float]]:
     return out
 
 
-def memory(bench: Bench, batches: tuple[torch.Tensor, ...]) -> dict[str, float]:
+def memory(bench: Bench) -> dict[str, float]:
     """Peak resident memory of a process that only trains, against parameters + gradients + moments + one block."""
     parameters = 4 * (2 * bench.d_in * bench.widths[-1] + 2 * bench.widths[-1] + bench.d_in)
     block = 4 * bench.batch * bench.widths[-1]
-    peak = float(
-        subprocess.run(
-            [sys.executable, "-c", MEMORY, str(Path(__file__)), repr(bench)], capture_output=True, text=True, check=True
-        ).stdout
-    )
+    if not Path("/proc/self/status").exists():
+        print("memory: not measured, /proc is not there")
+        return {}
+    sizes = ["--d-in", bench.d_in, "--widths", *bench.widths, "--k", bench.k, "--batch", bench.batch]
+    command = [sys.executable, __file__, "--memory-only", "--threads", bench.threads, *sizes]
+    peak = float(subprocess.run([str(word) for word in command], capture_output=True, text=True, check=True).stdout)
     bound = 4 * parameters + block
     print(
         f"memory: {peak / 1e6:,.0f} MB above an idle process, {peak / bound:.2f} x (parameters, gradients, Adam's "
@@ -183,32 +187,23 @@ def memory(bench: Bench, batches: tuple[torch.Tensor, ...]) -> dict[str, float]:
     return {"peak": peak, "bound": bound}
 
 
-MEMORY = """
-import importlib.util, sys
-from pathlib import Path, PosixPath
-spec = importlib.util.spec_from_file_location("bench", sys.argv[1])
-bench_module = importlib.util.module_from_spec(spec)
-sys.modules["bench"] = bench_module
-spec.loader.exec_module(bench_module)
-Bench = bench_module.Bench
-bench = eval(sys.argv[2])
-torch = bench_module.torch
-torch.set_num_threads(bench.threads)
-small = Bench(d_in=64, widths=(64, 256), batch=256, k=8)
-rows = torch.randn(1024, 64).split(256)
-bench_module.trainer(small, rows, bench_module.msae.FixedPrefixes(small.widths)).step(rows[0])
-batches = torch.randn(2 * bench.batch, bench.d_in).split(bench.batch)
-def peak():
-    """Since this process began: ru_maxrss would still hold its parent's."""
+def train_a_little(bench: Bench) -> None:
+    """Print by how many bytes the peak of this process grows while it trains at the bench's sizes."""
+    small = Bench(d_in=64, widths=(64, 256), batch=256, k=8)
+    rows = torch.randn(1024, small.d_in).split(small.batch)
+    trainer(small, rows, msae.FixedPrefixes(small.widths)).step(rows[0])
+    rows = torch.randn(2 * bench.batch, bench.d_in).split(bench.batch)
+    idle = peak_bytes()
+    step = trainer(bench, rows, msae.FixedPrefixes(bench.widths)).step
+    for i in range(6):
+        step(rows[i % 2])
+    print(peak_bytes() - idle)
+
+
+def peak_bytes() -> int:
+    """Most memory resident since this process began; `ru_maxrss` would still hold its parent's."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * int(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
-idle = peak()
-trainer = bench_module.trainer(bench, batches, bench_module.msae.FixedPrefixes(bench.widths))
-for _ in range(3):
-    for batch in batches:
-        trainer.step(batch)
-print(peak() - idle)
-"""
 
 
 def median(run: Callable[[int], object], steps: int) -> float:
