@@ -56,7 +56,7 @@ def test_python_blocks_run_one_after_the_other(folder):
 def test_commands_run_one_after_the_other(folder):
     lines = [line.partition("#")[0].strip() for block in blocks("bash") for line in block.splitlines()]
     commands = [tiny(line) for line in lines if line.startswith("msae ")]
-    assert len(commands) >= 4
+    assert len(commands) >= 5
     for command in commands:
         _, *arguments = shlex.split(command)
         in_process([sys.executable, "-m", "msae", *arguments], folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 
 import torch
@@ -22,7 +23,7 @@ def calibrated_threshold(
     """θ such that over the `n_rows` rows of `batches` the mean number of z > θ is `l0`, to within one code in all.
 
     Memory: about twice l0 · n_rows numbers, and one block of pre-activations. Raises `TrainingError` when there is no
-    row, or when fewer pre-activations are positive than codes are asked for.
+    row. Where fewer pre-activations are positive than codes are asked for, θ is 0, and a warning says so.
     """
     if n_rows == 0:
         raise TrainingError(
@@ -39,9 +40,11 @@ def calibrated_threshold(
                 largest = torch.topk(largest, count + 1).values
                 floor = largest[-1]
     if largest.numel() <= count:
-        raise TrainingError(
-            f"only {largest.numel() / n_rows:.2f} pre-activations a row are positive on the calibration rows, "
-            f"fewer than the L0 of {l0} asked for: ask for a smaller k, or train for longer"
+        warnings.warn(
+            f"only {largest.numel() / n_rows:.2f} pre-activations a row are positive on the calibration rows, fewer "
+            f"than the L0 of {l0} asked for: θ is 0 and keeps them all. Ask for a smaller k, or train for longer",
+            stacklevel=2,
         )
+        return 0.0
     top = torch.topk(largest, count + 1).values
     return float64(top[-2:]).mean().item()

@@ -232,3 +232,14 @@ def test_steps_after_a_restored_state_are_the_same_to_the_bit(fn):
             trainer.step(batch(step))
     for name, parameter in whole.sae.named_parameters():
         assert torch.equal(parameter, resumed.sae.get_parameter(name)), name
+
+
+def test_more_codes_asked_for_than_are_positive_keeps_them_all_and_says_so():
+    sae = SparseAutoencoder(D_IN, 32, BatchTopK(k=30))
+    trainer = Trainer(sae, TrainConfig(n_tokens=2048, batch_size=256, lr=1e-4), rows(1000))
+    for step in range(8):
+        trainer.step(rows(256, seed=step))
+    with pytest.warns(UserWarning, match="fewer than the L0 of 30"):
+        finished = trainer.finish(rows(2000))
+    assert finished.threshold[0] == 0
+    assert 0 < finished.recorded[-1].l0 < 30
