@@ -258,6 +258,11 @@ class Trainer:
         share = min(missing, x.shape[0] // RESERVOIR_SHARE)
         if share <= 0:
             return x
+        if not torch.isfinite(x[:share]).all():
+            raise TrainingError(
+                f"the batch of step {self.steps_done + 1} holds values that are not finite, in the rows kept back for "
+                "calibration: check the activations"
+            )
         self._reservoir = torch.cat([self._reservoir, x[:share].float().cpu()])
         return x[share:]
 
