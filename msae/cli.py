@@ -100,7 +100,8 @@ class Demo:
         run, table = run_demo(DemoSettings(**{name: getattr(self, name) for name in names}), self.out, self.store)
         _print_levels(table)
         _say(f"The run is in {run.path}: the SAE in sae/ (SAELens opens it), figures and plots in results/.")
-        _say(f"Next:  msae info {run.path}")
+        _say(f"Next:  msae analyze {run.path}    (the feature tree, splitting, absorption)")
+        _say(f"       msae info {run.path}")
         _say(f"       python -c \"import msae; print(msae.load('{run.path}').truncate(0))\"")
         _say("       msae harvest --help, for a model of your own")
 
