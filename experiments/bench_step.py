@@ -228,7 +228,7 @@ def show(bench: Bench, product: float, times: dict[str, float]) -> None:
     for name, seconds in times.items():
         table.add_row(name, f"{1e3 * seconds:.1f}", f"{seconds / product:.2f}", f"{seconds / ours:.2f}")
     Console(width=120).print(table)
-    print(f"five levels against one: {ours / times['msae, one level']:.3f}")
+    print(f"{len(bench.widths)} levels against one: {ours / times['msae, one level']:.3f}")
     if not torch.cuda.is_available():
         print("No GPU here: no GPU figure was taken.")
 

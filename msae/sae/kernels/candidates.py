@@ -5,8 +5,9 @@ comes from the last batch; it is a guess that decides how much work is done, nev
 pass, the search goes on until the selection is certain, so the result equals that of a dense search.
 
 Where the processor multiplies bf16 much faster than fp32, blocks are screened in bf16. Rounding to bf16 is off by at
-most u = 2⁻⁸ of a number, so by Cauchy–Schwarz a product is off by at most (2u + u²) ‖x‖‖w‖, and a little for the sum
-and for rounding the result. A floor lowered by that much loses nothing; the entries that pass are computed in fp32.
+most u = 2⁻⁸ of a number, so by Cauchy–Schwarz a product is off by at most (2u + u²) ‖x‖‖w‖; summing d_in terms in
+float32 adds at most d_in · 2⁻²³ ‖x‖‖w‖, and the result is rounded once more. A floor lowered by that much loses
+nothing; the entries that pass are computed in fp32.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from msae.sae.kernels.scan import entries_above
 FLOOR_RATIO = 0.9
 SAMPLE_ROWS = 64
 BF16 = 2.0**-8
-BF16_PRODUCT = 2 * BF16 + BF16**2 + 2.0**-14
+BF16_PRODUCT = 2 * BF16 + BF16**2
+FLOAT32 = 2.0**-23
 BF16_PAYS_ABOVE = 1 << 28
 
 
@@ -145,7 +147,7 @@ class _Bf16Search:
     def __init__(self, sae: SparseAutoencoder, centred: Tensor, floor: Tensor) -> None:
         self.sae, self.centred, self.floor = sae, centred, floor
         self._rounded = centred.bfloat16()
-        self._slack = BF16_PRODUCT * centred.norm(dim=1)
+        self._slack = (BF16_PRODUCT + sae.d_in * FLOAT32) * centred.norm(dim=1)
 
     def block(self, columns: slice) -> tuple[Tensor, Tensor, Tensor]:
         """Row, latent (counted from the block's first) and pre-activation of the entries above the floor."""
