@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -179,14 +179,17 @@ class Harvest:
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """Train a nested SAE on a store."""
+    """Train a nested SAE on a store, or the baselines of a run that is there."""
 
-    store: Path
-    """The activation store."""
-    out: Path
-    """The run folder."""
-    widths: tuple[int, ...]
-    """Prefix widths, cumulative, the last is the dictionary's size. One width: no nesting."""
+    store: Path | None = None
+    """The activation store (needed, but with --independent: then the one the run was trained on)."""
+    out: Path | None = None
+    """The run folder (needed, but with --independent)."""
+    widths: tuple[int, ...] = ()
+    """Prefix widths, cumulative, the last is the dictionary's size (needed). One width: no nesting."""
+    independent: Path | None = None
+    """A finished nested run: train, for each of its prefix widths, an SAE without nesting, with the run's settings, on
+    the same batches, at the L0 that the prefix measured, into RUN/independent/WIDTH."""
     k: int | float = 32
     """Latents a token: exactly (topk), on average (batchtopk), or as a target (jumprelu)."""
     activation: Literal["batchtopk", "topk", "jumprelu", "relu"] = "batchtopk"
@@ -220,10 +223,15 @@ class Train:
 
     def run(self) -> None:
         """Do it."""
+        if self.independent is not None:
+            self._train_independent(self.independent)
+            return
         from msae.activations.store import ActivationStore
         from msae.sae import SparseAutoencoder
         from msae.training import Run, TrainConfig, train
 
+        if self.store is None or self.out is None or not self.widths:
+            raise ConfigError("train needs --store, --out and --widths (or --independent RUN, for a run's baselines)")
         existing = Run(self.out)
         if (self.out / "config.json").is_file() and not (self.resume or self.replace):
             state = "a finished" if existing.is_finished else "an unfinished"
@@ -249,6 +257,25 @@ class Train:
         for level, record in enumerate(run.sae.recorded):
             _say(f"level {level}: width {record.width:,}  L0 {record.l0:.2f}  FVU {record.fvu:.4f}")
         _say(f"The run is in {run.path}. Next:  msae eval {run.path}")
+
+    def _train_independent(self, path: Path) -> None:
+        from msae.studies.independent import train_independent
+        from msae.training import Run
+
+        given = [f for f in fields(self) if f.name not in ("independent", "store", "device", "wandb", "resume")]
+        flags = ", ".join("--" + f.name.replace("_", "-") for f in given if getattr(self, f.name) != f.default)
+        if flags:
+            raise ConfigError(f"--independent takes its settings from {path}: leave out {flags}")
+        run = Run.open(path)
+        device = str(self._device())
+        baselines = train_independent(run, store=self.store, device=device, wandb_project=self.wandb)
+        for record, (width, baseline) in zip(run.sae.recorded, baselines.items(), strict=True):
+            (own,) = baseline.sae.recorded
+            _say(
+                f"width {width:,}: nested L0 {record.l0:.2f}, FVU {record.fvu:.4f}; "
+                f"independent L0 {own.l0:.2f}, FVU {own.fvu:.4f}"
+            )
+        _say(f"The baselines are in {run.path / 'independent'}, a run each. Next:  msae analyze {run.path}")
 
     def _device(self) -> torch.device:
         import torch

@@ -11,6 +11,7 @@ from msae.analysis.tables import table_rows
 from msae.core.errors import MsaeError
 from msae.core.spec import SourceSpec
 from msae.sae import SparseAutoencoder, load
+from msae.studies.independent import independent_runs
 from msae.training import Run
 
 
@@ -68,11 +69,17 @@ def _run(run: Run) -> str:
         "store": str(run.store_path) + ("" if run.store_path.exists() else " (not there any more)"),
         "results": results or f"none yet: msae eval {run.path}",
     }
+    if baselines := independent_runs(run):
+        lines["independent"] = ", ".join(_baseline(width, baseline) for width, baseline in baselines.items())
     if (run.results / "levels.json").is_file():
         for row in LevelTable.read(run.results / "levels.json").levels:
             recovered = "n/a" if row.ce_recovered is None else f"{row.ce_recovered:.4f}"
             lines[f"measured {row.level}"] = f"width {row.width:,}, FVU {row.fvu:.4f}, CE recovered {recovered}"
     return _lines(f"run {run.path}", lines) + ("\n\n" + _sae(run.sae) if run.is_finished else "")
+
+
+def _baseline(width: int, run: Run) -> str:
+    return f"width {width:,} ({'finished' if run.is_finished else 'unfinished'})"
 
 
 def _result(path: Path) -> str:

@@ -1,0 +1,101 @@
+"""Independent baselines of a nested run: for every prefix width an `Unnested` SAE of that width, trained apart.
+
+Each reads the same batches as the nested run did, and is asked for the L0 that the prefix of its width measured. So
+what differs is the nesting alone. They lie in ``RUN/independent/<width>``, each a run of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from msae.activations.store import ActivationStore
+from msae.core.errors import ConfigError, MismatchError
+from msae.core.rng import stream_seed
+from msae.sae import BatchTopK, JumpReLU, SparseAutoencoder, TopK, Unnested
+from msae.sae.activation_fns import ActivationFunction
+from msae.sae.autoencoder import LevelRecord
+from msae.training import Run, train_many
+from msae.training.run import require_same_settings, run_config
+
+INDEPENDENT = "independent"
+
+
+def train_independent(
+    run: Run,
+    *,
+    store: str | Path | None = None,
+    device: str | None = None,
+    wandb_project: str | None = None,
+    progress: bool = True,
+) -> dict[int, Run]:
+    """Train what is missing of the baselines of a finished run, from one reading of the store; they come by width.
+
+    `store`: where the run's store is, if it has moved. Called again after a kill, it goes on where it stood.
+
+    Raises `CheckpointError` while the run is unfinished, `MismatchError` when the store has other rows, and
+    `ConfigError` for a run of one level, one with no L0 to ask for, or baselines there of other settings.
+    """
+    rows = ActivationStore.open(store or run.store_path)
+    recorded = run.config["store"]["fingerprint"]
+    if rows.fingerprint != recorded:
+        raise MismatchError(
+            f"the store {rows.path} (fingerprint {rows.fingerprint}) is not the one {run.path} was trained on "
+            f"({recorded}): baselines must see the same tokens; name the store it was trained on (--store)"
+        )
+    saes = independent_saes(run, device=device or "cpu")
+    there = {width: Run(run.path / INDEPENDENT / str(width)) for width in saes}
+    if all(baseline.is_finished for baseline in there.values()):
+        for width, baseline in there.items():
+            settings = run_config(saes[width], run.train_config, rows.path, rows.fingerprint, rows.spec)
+            require_same_settings(baseline, settings)
+        return there
+    named = {str(width): sae for width, sae in saes.items()}
+    path = run.path / INDEPENDENT
+    trained = train_many(named, rows, run.train_config, path, wandb_project=wandb_project, progress=progress)
+    return {int(name): baseline for name, baseline in trained.items()}
+
+
+def independent_saes(run: Run, *, device: str = "cpu") -> dict[int, SparseAutoencoder]:
+    """The baselines as they are before the first step, by width.
+
+    The activation function is the run's, asking for the L0 recorded for the prefix (TopK: rounded to a whole number).
+    Each has a seed of its own, drawn from the run's: with one seed for all, the directions of the narrow ones would
+    begin as those of the wide ones.
+
+    Raises `ConfigError` for a run of one level, for ReLU (no L0 can be asked of it), and for a prefix that never fires.
+    """
+    nested, seed = run.sae, run.config["sae"]["seed"]
+    if nested.n_levels == 1:
+        raise ConfigError(f"{run.path} has one level, of width {nested.d_sae}: there are no prefixes to compare with")
+    return {
+        level.width: SparseAutoencoder(
+            nested.d_in,
+            level.width,
+            _asking_for(nested.activation_fn, level),
+            Unnested(),
+            seed=stream_seed(seed, f"{INDEPENDENT}/{level.width}") % 2**31,
+            device=device,
+        )
+        for level in nested.recorded
+    }
+
+
+def independent_runs(run: Run) -> dict[int, Run]:
+    """The baselines that were begun for `run`, finished or not, by width; the smallest first."""
+    names = (file.parent.name for file in (run.path / INDEPENDENT).glob("*/config.json"))
+    widths = sorted(int(name) for name in names if name.isdecimal())
+    return {width: Run(run.path / INDEPENDENT / str(width)) for width in widths}
+
+
+def _asking_for(fn: ActivationFunction, level: LevelRecord) -> ActivationFunction:
+    """`fn` with the L0 recorded for `level` as what it asks for."""
+    if level.l0 == 0:
+        raise ConfigError(f"the prefix of width {level.width} never fires: there is no L0 to match")
+    if isinstance(fn, TopK):
+        return TopK(k=max(1, round(level.l0)))
+    if isinstance(fn, BatchTopK):
+        return BatchTopK(k=level.l0)
+    if isinstance(fn, JumpReLU):
+        return replace(fn, l0=level.l0)
+    raise ConfigError(f"{fn} has no L0 to ask for: baselines at the same L0 need batchtopk, topk or jumprelu")
