@@ -23,9 +23,9 @@ LEAST_SEEN = 2
 
 @dataclass(frozen=True)
 class Condition:
-    """The token `back` places before is one of `allowed` (ids, the most telling first; the vocabulary's size: there is none).
+    """The token `back` places before is one of `allowed`.
 
-    `kind`: the name of the tokens allowed when they are all those of a kind.
+    `allowed`: ids, the most telling first; an id of the vocabulary's size means that there is no token. `kind`: the name of the tokens allowed when they are all those of a kind.
     """
 
     back: int

@@ -84,7 +84,8 @@ def test_a_second_condition_is_found_where_one_does_not_do():
     places = places_of(passage)
     fires = np.flatnonzero((places.at[0] == 0) & np.isin(places.at[2], (1, 2)))
     rule = fit_rule(places, fires, NO_KINDS, most_tokens=2, least_gain=0.03)
-    assert rule.said(WORDS) == "`a` two tokens after `b` or `c`"
+    assert [(c.back, set(c.allowed)) for c in rule.conditions] == [(0, {0}), (2, {1, 2})]
+    assert rule.said(WORDS) in {"`a` two tokens after `b` or `c`", "`a` two tokens after `c` or `b`"}
 
 
 def test_a_kind_is_taken_where_few_tokens_do_not_do():
