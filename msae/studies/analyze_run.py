@@ -10,14 +10,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from msae.activations.store import ActivationStore
-from msae.analysis.collect import CollectSettings, TokenText, collect
+from msae.analysis.collect import Collected, CollectSettings, TokenText, collect, join_saes
 from msae.analysis.measurements import MEASUREMENTS, Result
-from msae.analysis.measurements.display import absorption_table, splitting_table, tree_outline
+from msae.analysis.measurements.display import absorption_table, independent_table, splitting_table, tree_outline
+from msae.analysis.measurements.independent import splitting_independent
 from msae.analysis.tables import write_tables
 from msae.core.config import require, to_dict
 from msae.core.errors import EvaluationError, MsaeError
 from msae.core.files import write_json
 from msae.core.spec import SourceSpec
+from msae.studies.independent import independent_runs
 from msae.training import Run
 
 if TYPE_CHECKING:
@@ -39,10 +41,12 @@ class Analysis:
     notes: tuple[str, ...] = field(default=())
 
     def shown(self) -> list[RenderableType]:
-        """The tree's strongest branches, the split table and the absorption table, for `rich` to print."""
+        """The tree, the splitting tables and the absorption table, for `rich` to print, and the notes."""
+        independent = self.results.get("splitting_independent")
         return [
             tree_outline(self.results["tree"], self.tables["features"]),
             splitting_table(self.results["splitting"]),
+            *([independent_table(independent)] if independent else []),
             absorption_table(self.results["absorption"]),
             *self.notes,
         ]
@@ -87,10 +91,12 @@ def analyze_run(
         force=force,
     )
     write_tables(collected.tables, run.results)
-    results = {}
-    for measurement in MEASUREMENTS:
-        results[measurement.name] = measurement().run(collected)
-        results[measurement.name].write(run.results)
+    results = {measurement.name: measurement().run(collected) for measurement in MEASUREMENTS}
+    apart, more_notes = _baselines(run, collected, device, progress, force)
+    results |= apart
+    notes += more_notes
+    for result in results.values():
+        result.write(run.results)
     sample = {
         "store": str(rows.path),
         "fingerprint": rows.fingerprint,
@@ -101,6 +107,32 @@ def analyze_run(
     content = {"sample": sample, **{name: dict(result.summary) for name, result in results.items()}, "notes": notes}
     write_json(run.results / ANALYSIS, content)
     return Analysis(tables=collected.tables, results=results, sample=sample, notes=tuple(notes))
+
+
+def _baselines(
+    run: Run, collected: Collected, device: str | None, progress: bool, force: bool
+) -> tuple[dict[str, Result], list[str]]:
+    """Splitting between the run's independent baselines on the same rows, if there are any, and what is to be said."""
+    baselines = independent_runs(run)
+    if not baselines:
+        return {}, []
+    widths = run.sae.prefix_widths
+    if tuple(baselines) != widths or not all(baseline.is_finished for baseline in baselines.values()):
+        there = ", ".join(str(width) for width, baseline in baselines.items() if baseline.is_finished) or "none"
+        return {}, [
+            f"Of the baselines of widths {', '.join(map(str, widths))}, {there} finished: msae train --independent "
+            f"{run.path} trains the others, and splitting between them is then measured too."
+        ]
+    joined = join_saes(
+        [baseline.sae.to(device or "cpu") for baseline in baselines.values()],
+        collected.rows,
+        n_tokens=collected.codes.n_rows,
+        settings=collected.settings,
+        scratch=run.results,
+        progress=progress,
+        force=force,
+    )
+    return {"splitting_independent": splitting_independent(joined)}, []
 
 
 def _holdout(store: ActivationStore) -> ActivationStore:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -132,3 +133,19 @@ def test_from_the_shell(gpt2_run):
     assert "Traceback" not in done.stderr
     wrong = shell("analyze", str(gpt2_run.store_path))
     assert wrong.returncode == 2 and "not a run" in wrong.stderr
+
+
+def test_independent_baselines_are_measured_and_shown_beside_the_nested_run(nested, tmp_path):
+    found = analyze_run(nested.run, progress=False)
+    levels = found.results["splitting_independent"].tables["splitting_independent_levels"].to_pylist()
+    assert [(row["parent_level"], row["child_level"]) for row in levels] == [(0, 1)]
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(*found.shown())
+    assert "between SAEs trained apart, of widths 6, 24" in console.export_text()
+    assert "splitting_independent_levels.parquet (1 rows)" in describe(nested.run.path)
+    assert "splitting_independent" in json.loads((nested.run.results / "analysis.json").read_text())
+    shutil.copytree(nested.run.path, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run/independent/24/sae")
+    partly = analyze_run(msae.Run.open(tmp_path / "run"), progress=False)
+    assert "splitting_independent" not in partly.results
+    assert any("6 finished: msae train --independent" in note for note in partly.notes)

@@ -2,9 +2,12 @@
 
 from msae.analysis.collect.codes import CodeTable
 from msae.analysis.collect.cofiring import Pairs, PairSettings
-from msae.analysis.collect.collection import Collected, CollectSettings, collect
+from msae.analysis.collect.collection import Collected, collect
 from msae.analysis.collect.examples import ExampleSettings
+from msae.analysis.collect.joined import JoinedCodes, join_saes
+from msae.analysis.collect.levelled import Levelled
 from msae.analysis.collect.origin import ArrayRows, Origin, Rows
+from msae.analysis.collect.settings import CollectSettings
 from msae.analysis.collect.token_text import TokenText
 
 __all__ = [
@@ -13,10 +16,13 @@ __all__ = [
     "CollectSettings",
     "Collected",
     "ExampleSettings",
+    "JoinedCodes",
+    "Levelled",
     "Origin",
     "PairSettings",
     "Pairs",
     "Rows",
     "TokenText",
     "collect",
+    "join_saes",
 ]

@@ -9,7 +9,7 @@ pairs; and the tables themselves.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -19,24 +19,21 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from msae.activations.store import ActivationStore
 from msae.analysis.collect.codes import CodeTable
-from msae.analysis.collect.cofiring import Pairs, PairSettings, find_pairs
+from msae.analysis.collect.cofiring import Pairs, find_pairs
 from msae.analysis.collect.encode import encode_all
-from msae.analysis.collect.examples import EXAMPLES, ExampleSettings, Picked, example_columns, pick
+from msae.analysis.collect.examples import EXAMPLES, Picked, example_columns, pick
 from msae.analysis.collect.features import FEATURES, HISTOGRAMS, FeatureStatistics
+from msae.analysis.collect.levelled import Levelled
 from msae.analysis.collect.logits import LOGITS, direct_logits
 from msae.analysis.collect.neighbours import NEIGHBOURS, nearest_directions
 from msae.analysis.collect.origin import Origin, Rows
 from msae.analysis.collect.ranked import ranked
-from msae.analysis.collect.shift import shift_bounds, shifted
+from msae.analysis.collect.settings import CollectSettings
 from msae.analysis.collect.token_text import TokenText
-from msae.analysis.pairing import evaluating
 from msae.analysis.progress import bar
 from msae.analysis.tables import Column, make_table
 from msae.core.config import require
-from msae.core.errors import EvaluationError, MismatchError
-from msae.core.spec import require_same_source
 from msae.sae.autoencoder import SparseAutoencoder
 
 PAIRS = (
@@ -55,40 +52,17 @@ PAIRS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class CollectSettings:
-    """What is collected. `n_bins`: bins of a latent's histogram. `neighbours`: nearest directions of either kind.
-    `logits`: tokens on either side. `seed`: of the shifts of the null model."""
-
-    examples: ExampleSettings = field(default_factory=ExampleSettings)
-    pairs: PairSettings = field(default_factory=PairSettings)
-    n_bins: int = 40
-    neighbours: int = 8
-    logits: int = 8
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require(self.n_bins >= 1, "n_bins", self.n_bins, "at least one bin")
-        require(self.neighbours >= 0, "neighbours", self.neighbours, "a count, 0 or more")
-        require(self.logits >= 0, "logits", self.logits, "a count, 0 or more")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Collected:
+class Collected(Levelled):
     """A sample's codes and what was made of them. `rows` are read again by measurements that need activations.
 
-    `pairs`: the co-firing pairs kept. `tables`: ``features``, ``histograms``, ``examples``, ``pairs``, ``neighbours``
-    and, with an unembedding, ``logits``.
+    `tables`: ``features``, ``histograms``, ``examples``, ``pairs``, ``neighbours`` and, with an unembedding,
+    ``logits``.
     """
 
     sae: SparseAutoencoder
     rows: Rows
-    codes: CodeTable
-    origin: Origin
-    pairs: Pairs
-    settings: CollectSettings
     tables: dict[str, pa.Table]
     text: TokenText | None = None
-    scratch: Path | None = None
 
     @cached_property
     def level_of(self) -> Int[np.ndarray, " d_sae"]:
@@ -99,21 +73,6 @@ class Collected:
     def directions(self) -> Float[Tensor, "d_sae d_in"]:
         """The decoder directions, unit rows, float32, on the CPU."""
         return torch.nn.functional.normalize(self.sae.W_dec.detach().float().cpu(), dim=1)
-
-    @property
-    def null_model(self) -> str:
-        """How the codes of `null_codes` were shifted."""
-        return shift_bounds(self.origin)[1]
-
-    @cached_property
-    def null_codes(self) -> CodeTable:
-        """The codes, shifted."""
-        return shifted(self.codes, self.origin, seed=self.settings.seed, scratch=self.scratch)
-
-    @cached_property
-    def null_pairs(self) -> Pairs:
-        """The pairs kept of the shifted codes, by the same rule."""
-        return find_pairs(self.null_codes, self.level_of, self.settings.pairs)
 
     def cosine(self, a: Int[np.ndarray, " pairs"], b: Int[np.ndarray, " pairs"]) -> Float[np.ndarray, " pairs"]:
         """Cosine of the decoder directions of each pair."""
@@ -146,14 +105,7 @@ def collect(
     settings = settings or CollectSettings()
     require(n_tokens is None or n_tokens > 0, "n_tokens", n_tokens, "at least one token, or None for all")
     n_rows = min(rows.n_rows, n_tokens or rows.n_rows)
-    _require_match(sae, rows, n_rows, force)
-    with evaluating(sae):
-        sae.encode(rows.rows(0, 1).to(sae.device, sae.dtype))  # says at once if there is no threshold yet
-        codes = encode_all(sae, rows, n_rows, scratch=scratch, progress=progress)
-    if len(codes) == 0:
-        raise EvaluationError(
-            f"not one latent fires on the {n_rows:,} rows: is the SAE of other activations, or unfinished?"
-        )
+    codes = encode_all(sae, rows, n_rows, scratch=scratch, progress=progress, force=force)
     origin = Origin.of(rows, n_rows)
     level_of = sae.level_of.cpu().numpy()
     statistics = FeatureStatistics(codes, origin, settings.n_bins)
@@ -208,13 +160,3 @@ def pair_columns(pairs: Pairs, codes: CodeTable, level_of: np.ndarray) -> dict[s
         "log10_p": pairs.log_p / math.log(10),
         "significant": pairs.significant,
     }
-
-
-def _require_match(sae: SparseAutoencoder, rows: Rows, n_rows: int, force: bool) -> None:
-    if n_rows == 0:
-        raise EvaluationError("no rows were given: there is nothing to measure")
-    if isinstance(rows, ActivationStore) and sae.source is not None:
-        require_same_source(sae.source, rows.spec, what=f"the SAE and the store {rows.path}", force=force)
-    width = rows.rows(0, 1).shape[1]
-    if width != sae.d_in:
-        raise MismatchError(f"the SAE reads d_in = {sae.d_in} numbers, the rows have {width}")

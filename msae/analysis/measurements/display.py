@@ -60,7 +60,18 @@ def tree_outline(
 
 def splitting_table(result: Result) -> Table:
     """One row a pair of levels."""
-    table = _table("Splitting: children per parent, and how much of the parent they take up", result.summary)
+    title = "Splitting: children per parent, and how much of the parent they take up"
+    return _splitting(title, result, "splitting_levels")
+
+
+def independent_table(result: Result) -> Table:
+    """One row a pair of SAEs that were trained apart."""
+    title = f"Splitting, the same between SAEs trained apart, of widths {result.summary['widths']}"
+    return _splitting(title, result, "splitting_independent_levels")
+
+
+def _splitting(title: str, result: Result, name: str) -> Table:
+    table = _table(title, result.summary)
     columns = (
         ("levels", lambda row: f"{row['parent_level']} → {row['child_level']}"),
         ("parents", _count("n_parents")),
@@ -74,7 +85,7 @@ def splitting_table(result: Result) -> Table:
         ("overlap", _number("overlap", 3)),
         ("entropy", _number("entropy", 2)),
     )
-    return _filled(table, columns, result.tables["splitting_levels"].to_pylist())
+    return _filled(table, columns, result.tables[name].to_pylist())
 
 
 def absorption_table(result: Result) -> Table:
@@ -142,4 +153,4 @@ def _number(name: str, digits: int, error: str | None = None) -> Callable[[dict]
     return write
 
 
-__all__ = ["absorption_table", "labels", "splitting_table", "tree_outline"]
+__all__ = ["absorption_table", "independent_table", "labels", "splitting_table", "tree_outline"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from msae.analysis.collect import CodeTable, Collected, Pairs
+from msae.analysis.collect import CodeTable, Levelled, Pairs
 from msae.core.errors import ConfigError
 
 
@@ -30,12 +30,12 @@ class Edges:
         return len(self.parent)
 
 
-def find_edges(collected: Collected, conditional: float) -> Edges:
+def find_edges(collected: Levelled, conditional: float) -> Edges:
     """The edges of a sample. `ConfigError` when pairs with such a conditional probability were not all kept."""
     return _edges(collected, collected.pairs, collected.codes, conditional)
 
 
-def null_edges(collected: Collected, conditional: float) -> Edges:
+def null_edges(collected: Levelled, conditional: float) -> Edges:
     """The edges of the same codes, shifted: what chance gives."""
     return _edges(collected, collected.null_pairs, collected.null_codes, conditional)
 
@@ -54,7 +54,7 @@ def share_in_order(level_of: Int[np.ndarray, " d_sae"]) -> float:
     return 0.0 if n < 2 else float((1 - (sizes * (sizes - 1)).sum() / (n * (n - 1))) / 2)
 
 
-def _edges(collected: Collected, pairs: Pairs, codes: CodeTable, conditional: float) -> Edges:
+def _edges(collected: Levelled, pairs: Pairs, codes: CodeTable, conditional: float) -> Edges:
     kept = collected.settings.pairs.conditional
     if conditional < kept:
         raise ConfigError(

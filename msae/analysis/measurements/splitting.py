@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float, Int
 
-from msae.analysis.collect import CodeTable, Collected
+from msae.analysis.collect import CodeTable, Collected, Levelled
 from msae.analysis.measurements.edges import Edges, find_edges, null_edges
 from msae.analysis.measurements.protocol import Result
 from msae.analysis.measurements.residuals import fires_at
@@ -83,10 +83,8 @@ class Splitting:
 
     def run(self, collected: Collected) -> Result:
         """Tables ``splitting`` (a parent and a later level, or all) and ``splitting_levels`` (a pair of levels)."""
-        edges, by_chance = find_edges(collected, self.conditional), null_edges(collected, self.conditional)
-        rows = [row for group in _groups(collected, edges) for row in [_row(collected, *group)]]
-        table = make_table(SPLITTING, _columns(rows), {"null_model": collected.null_model})
-        levels = _levels(collected, rows, edges, by_chance)
+        rows, levels = split(collected, self.conditional)
+        table = make_table(SPLITTING, split_columns(rows), {"null_model": collected.null_model})
         all_later = [row for row in rows if row["child_level"] == ALL_LATER]
         summary = {
             "parents_with_children": len(all_later),
@@ -98,6 +96,13 @@ class Splitting:
         return Result(
             tables={"splitting": table, "splitting_levels": make_table(SPLITTING_LEVELS, levels)}, summary=summary
         )
+
+
+def split(sample: Levelled, conditional: float) -> tuple[list[dict], dict[str, list]]:
+    """The rows of `SPLITTING` and the columns of `SPLITTING_LEVELS` for the edges of a sample."""
+    edges, by_chance = find_edges(sample, conditional), null_edges(sample, conditional)
+    rows = [_row(sample, *group) for group in _groups(sample, edges)]
+    return rows, _levels(sample, rows, edges, by_chance)
 
 
 def partition(parent: Int[np.ndarray, " n"], children: Sequence[Int[np.ndarray, " _"]]) -> Partition:
@@ -122,7 +127,7 @@ def partition(parent: Int[np.ndarray, " n"], children: Sequence[Int[np.ndarray, 
     )
 
 
-def _groups(collected: Collected, edges: Edges) -> list[tuple[int, int, np.ndarray]]:
+def _groups(collected: Levelled, edges: Edges) -> list[tuple[int, int, np.ndarray]]:
     """(parent, child level, children), for every later level with children and for all of them together."""
     order = np.lexsort((edges.child, edges.parent))
     parent, child = edges.parent[order], edges.child[order]
@@ -135,7 +140,7 @@ def _groups(collected: Collected, edges: Edges) -> list[tuple[int, int, np.ndarr
     return groups
 
 
-def _row(collected: Collected, parent: int, child_level: int, children: np.ndarray) -> dict:
+def _row(collected: Levelled, parent: int, child_level: int, children: np.ndarray) -> dict:
     real, null = (_partition_of(codes, parent, children) for codes in (collected.codes, collected.null_codes))
     return {
         "parent": parent,
@@ -156,7 +161,8 @@ def _partition_of(codes: CodeTable, parent: int, children: np.ndarray) -> Partit
     return partition(codes.rows_of(parent), [codes.rows_of(int(child)) for child in children])
 
 
-def _columns(rows: list[dict]) -> dict:
+def split_columns(rows: list[dict]) -> dict:
+    """The columns of `SPLITTING`."""
     lengths = np.array([len(row["children"]) for row in rows], dtype=np.int64)
     flat = {
         name: np.concatenate([row[name] for row in rows]) if rows else np.empty(0) for name in ("children", "shares")
@@ -168,8 +174,8 @@ def _columns(rows: list[dict]) -> dict:
     }
 
 
-def _levels(collected: Collected, rows: list[dict], edges: Edges, by_chance: Edges) -> dict[str, list]:
-    counts, level_of, n_levels = collected.codes.counts, collected.level_of, collected.sae.n_levels
+def _levels(collected: Levelled, rows: list[dict], edges: Edges, by_chance: Edges) -> dict[str, list]:
+    counts, level_of, n_levels = collected.codes.counts, collected.level_of, collected.n_levels
     often = counts >= collected.settings.pairs.min_tokens
     out: dict[str, list] = {column.name: [] for column in SPLITTING_LEVELS}
     for parent_level in range(n_levels):
