@@ -25,7 +25,8 @@ LEAST_SEEN = 2
 class Condition:
     """The token `back` places before is one of `allowed`.
 
-    `allowed`: ids, the most telling first; an id of the vocabulary's size means that there is no token. `kind`: the name of the tokens allowed when they are all those of a kind.
+    `allowed`: ids, the most telling first; an id of the vocabulary's size means that there is no token. `kind`: the
+    name of the tokens allowed when they are all those of a kind.
     """
 
     back: int
