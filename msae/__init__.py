@@ -32,6 +32,8 @@ _HOMES = {
     "Trainer": "msae.training",
     "TransformerLensSource": "msae.activations.transformer_lens",
     "Unnested": "msae.sae",
+    "along": "msae.analysis.steering",
+    "continue_text": "msae.analysis.steering",
     "dataset_documents": "msae.data.documents",
     "evaluate_levels": "msae.analysis.evaluate",
     "evaluate_rows": "msae.analysis.evaluate",
@@ -40,6 +42,7 @@ _HOMES = {
     "jsonl_documents": "msae.data.documents",
     "load": "msae.sae",
     "parquet_documents": "msae.data.documents",
+    "read_prompt": "msae.analysis.prompt",
     "save": "msae.sae",
     "splice": "msae.analysis.splice",
     "string_documents": "msae.data.documents",
@@ -59,7 +62,9 @@ if TYPE_CHECKING:
     from msae.activations.transformer_lens import TransformerLensSource
     from msae.analysis.evaluate import evaluate_levels, evaluate_rows
     from msae.analysis.level_table import LevelTable
+    from msae.analysis.prompt import read_prompt
     from msae.analysis.splice import splice
+    from msae.analysis.steering import along, continue_text
     from msae.core.errors import MsaeError
     from msae.core.spec import SourceSpec
     from msae.data.documents import (
