@@ -33,6 +33,7 @@ _HOMES = {
     "TransformerLensSource": "msae.activations.transformer_lens",
     "Unnested": "msae.sae",
     "along": "msae.analysis.steering",
+    "analyze_run": "msae.studies.analyze_run",
     "continue_text": "msae.analysis.steering",
     "dataset_documents": "msae.data.documents",
     "evaluate_levels": "msae.analysis.evaluate",
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
         load,
         save,
     )
+    from msae.studies.analyze_run import analyze_run
     from msae.training import Run, TrainConfig, Trainer, train, train_many
 
 

@@ -95,11 +95,25 @@ def packed_contexts(
 
 
 def token_strings(tokenizer: Any, token_ids: Iterable[int]) -> list[str]:
-    """The text of each token by itself, its leading blank kept; bytes that are no whole character give ``\\ufffd``."""
+    """The text of each token by itself, its leading blank kept; bytes that are no whole character give ``\\ufffd``.
+
+    WordPiece does not keep blanks: every token but one that goes on with a word (``##s``) gets one.
+    """
     ids = [int(token_id) for token_id in token_ids]
     pieces = tokenizer.convert_ids_to_tokens(ids)
     texts = [tokenizer.decode([token_id], clean_up_tokenization_spaces=False) for token_id in ids]
+    if _is_word_piece(tokenizer):
+        special = set(tokenizer.all_special_ids)
+        return [
+            text if token_id in special else piece.removeprefix("##") if piece.startswith("##") else f" {piece}"
+            for token_id, piece, text in zip(ids, pieces, texts, strict=True)
+        ]
     return [_with_leading_blank(str(piece), text) for piece, text in zip(pieces, texts, strict=True)]
+
+
+def _is_word_piece(tokenizer: Any) -> bool:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return backend is not None and type(backend.model).__name__ == "WordPiece"
 
 
 def _with_leading_blank(piece: str, text: str) -> str:

@@ -1,9 +1,11 @@
-"""A table of levels as a person reads it in a terminal."""
+"""A table of levels as a person reads it in a terminal or a notebook."""
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 
+import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
@@ -27,6 +29,13 @@ def levels_table(table: LevelTable) -> Table:
     for row in table.levels:
         out.add_row(*(write(row) for _, write in COLUMNS))
     return out
+
+
+def levels_html(table: LevelTable) -> str:
+    """The same as HTML, for a notebook."""
+    rows = [[write(row) for _, write in COLUMNS] for row in table.levels]
+    shown = pd.DataFrame(rows, columns=[heading for heading, _ in COLUMNS]).to_html(index=False, border=0)
+    return shown + "".join(f"<div>{html.escape(line)}</div>" for line in _caption(table).plain.splitlines())
 
 
 def _number(name: str, digits: int) -> Callable[[LevelRow], str]:
@@ -71,4 +80,4 @@ def _caption(table: LevelTable) -> Text:
     return Text("\n".join([*lines, *sample.notes]))
 
 
-__all__ = ["levels_table"]
+__all__ = ["levels_html", "levels_table"]

@@ -13,6 +13,7 @@ from msae.core.files import write_json
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.table import Table
 
 DEFINITIONS = {
     "level": "0 is the smallest, outermost prefix of the latents",
@@ -114,6 +115,16 @@ class LevelTable:
         """Write `as_json` to `path` (``results/levels.json`` of a run), whole or not at all, and return it."""
         write_json(Path(path), self.as_json())
         return Path(path)
+
+    def __rich__(self) -> Table:
+        from msae.analysis.display import levels_table
+
+        return levels_table(self)
+
+    def _repr_html_(self) -> str:
+        from msae.analysis.display import levels_html
+
+        return levels_html(self)
 
     @classmethod
     def read(cls, path: Path | str) -> LevelTable:

@@ -32,7 +32,7 @@ def printed(table, width=200):
     from rich.console import Console
 
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(levels_table(table))
+    console.print(levels_table(table) if isinstance(table, LevelTable) else table)
     return console.export_text()
 
 
@@ -83,3 +83,12 @@ def test_the_printed_table(table, without_model):
     assert "n/a" in bare
     assert "nan" not in bare.lower()
     assert "CE and KL do not apply" in bare
+
+
+def test_a_notebook_shows_the_same_figures(table, without_model):
+    text = table._repr_html_()
+    assert text.count("<tr") == 1 + len(table.levels)
+    assert all(f"{row.fvu:.4f}" in text for row in table.levels)
+    assert "9 predictions" in text
+    assert "n/a" in without_model._repr_html_()
+    assert printed(table.__rich__()) == printed(table)

@@ -61,10 +61,11 @@ def test_examples_show_whole_characters(tokenizer):
     assert table[0]["context_values"][2] == 2.0
 
 
-def test_word_pieces_keep_their_marks():
+def test_word_pieces_say_where_a_word_begins():
     from transformers import BertTokenizerFast
 
     tokenizer = BertTokenizerFast(
         vocab={token: i for i, token in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "##s"])}
     )
-    assert TokenText(tokenizer).passage([5, 6]) == ["cat", "##s"]
+    assert TokenText(tokenizer).passage([5, 6]) == [" cat", "s"]
+    assert TokenText(tokenizer).passage([3]) == ["[SEP]"]
