@@ -71,7 +71,7 @@ def test_a_parent_absorbed_on_one_child_in_part():
     # child 1's latent fires on 0–19 only, so 20 rows are absorbed and 10 merely missed.
     truth = [span(0, 80), span(0, 40), span(40, 60)]
     fires = [span(30, 60) + span(65, 80), span(0, 20), span(40, 60)]
-    result, found = by_hand(truth, fires, [-1, 0, 0])
+    _, found = by_hand(truth, fires, [-1, 0, 0])
     first, second = found.absorption
     assert (first["parent"], first["child"], first["n_child"], first["silent"], first["absorbed"]) == (0, 1, 40, 30, 20)
     assert first["rate"] == 0.5 and second["rate"] == second["silent"] == 0

@@ -22,9 +22,8 @@ from msae.studies.analyze_run import analyze_run
 from msae.studies.info import describe
 
 COLLECTED = {"features", "histograms", "examples", "pairs", "neighbours"}
-MEASURED = {"tree", "splitting", "splitting_levels", "absorption", "absorption_levels", "absorption_tokens"} | {
-    "rate_distortion"
-}
+MEASURED = {"tree", "splitting", "splitting_levels", "absorption", "absorption_levels", "absorption_tokens"}
+MEASURED |= {"rate_distortion", "explanations"}
 FOREST = msae.SyntheticForest(d_in=24, n_roots=6, root_rate=0.15, branching=(2,))
 
 
