@@ -59,7 +59,7 @@ def build(arguments: argparse.Namespace, sample: Tensor) -> measure.Peer:
         return float(trainer.ae.threshold) * norm
 
     version = dictionary_learning.__version__
-    return measure.Peer("dictionary-learning", version, step, pre_activations, decoder, threshold)
+    return measure.Peer("dictionary-learning", version, trainer.lr, step, pre_activations, decoder, threshold)
 
 
 def group_fractions(widths: list[int]) -> list[float]:

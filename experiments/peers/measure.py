@@ -1,4 +1,4 @@
-"""What the two peer scripts share: their arguments, their batches, the timing of steps and the figures at the end.
+"""What the peer scripts share: their arguments, their batches, the timing of steps and the figures at the end.
 
 It imports torch and safetensors alone, since it runs under the peers' own Pythons.
 """
@@ -15,12 +15,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
 WARMUP_STEPS = 2
+DEAD_ROWS = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Peer:
 
     name: str
     version: str
+    lr: float
     step: Callable[[Tensor], None]
     pre_activations: Callable[[Tensor], Tensor]
     decoder: Callable[[], tuple[Tensor, Tensor]]
@@ -42,7 +45,7 @@ def parse_arguments(description: str) -> argparse.Namespace:
     parser.add_argument("--k", type=int, default=32)
     parser.add_argument("--batch", type=int, default=2048)
     parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--lr", type=float, default=3e-4)
+    parser.add_argument("--lr", type=float, help="the library's own default when left out")
     parser.add_argument("--lr-warmup-steps", type=int, default=0)
     parser.add_argument("--lr-decay-steps", type=int, default=0, help="linear, to zero, at the end")
     parser.add_argument("--seed", type=int, default=0)
@@ -50,6 +53,7 @@ def parse_arguments(description: str) -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--autocast", action="store_true", help="products in bfloat16, weights in float32")
     parser.add_argument("--data", type=Path, help="safetensors with x (rows, d_in), and heldout (rows, d_in)")
+    parser.add_argument("--curve", type=int, default=0, help="how often to take figures while training")
     parser.add_argument("--out", type=Path, help="where to write the JSON as well")
     return parser.parse_args()
 
@@ -68,7 +72,13 @@ def run(build: Callable[[argparse.Namespace, Tensor], Peer], description: str) -
     if not tensors:
         for _ in range(WARMUP_STEPS):
             peer.step(next(batches))
-    seconds = [_time(peer.step, next(batches), arguments.device) for _ in range(arguments.steps)]
+    heldout = tensors.get("heldout", tensors.get("x"))
+    seconds, curve = [], []
+    for taken in range(1, arguments.steps + 1):
+        seconds.append(_time(peer.step, next(batches), arguments.device))
+        if heldout is not None and arguments.curve * taken // arguments.steps > len(curve):
+            reading = figures(peer, heldout, arguments.widths, arguments.k)["matched_l0"]
+            curve.append({"step": taken, "tokens": taken * arguments.batch, **reading})
 
     report = {
         "peer": peer.name,
@@ -77,23 +87,28 @@ def run(build: Callable[[argparse.Namespace, Tensor], Peer], description: str) -
         "python": platform.python_version(),
         "device": torch.cuda.get_device_name() if arguments.device.startswith("cuda") else "cpu",
         "threads": torch.get_num_threads(),
-        **{name: getattr(arguments, name) for name in ("d_in", "widths", "k", "batch", "steps", "lr", "seed")},
+        **{name: getattr(arguments, name) for name in ("d_in", "widths", "k", "batch", "steps", "seed")},
+        "lr": peer.lr,
         "autocast": arguments.autocast,
         "data": str(arguments.data) if arguments.data else None,
         "median_seconds": statistics.median(seconds),
         "seconds": seconds,
         "peak_resident_bytes": _peak_resident_bytes(),
     }
-    if tensors:
-        report["levels"] = figures(peer, tensors.get("heldout", tensors["x"]), arguments.widths, arguments.k)
+    if heldout is not None:
+        report["curve"] = curve
+        report["levels"] = levels = figures(peer, heldout, arguments.widths, arguments.k)
+        report["dead"] = dead(peer, tensors["x"][:DEAD_ROWS], levels["matched_l0"]["threshold"], arguments.widths)
     text = json.dumps(report, indent=2)
     if arguments.out:
-        arguments.out.write_text(text + "\n", encoding="utf-8")
+        temporary = arguments.out.with_suffix(".tmp")
+        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.replace(arguments.out)
     print(text)
 
 
 @torch.no_grad()
-def figures(peer: Peer, x: Tensor, widths: list[int], k: int, rows: int = 4096) -> dict[str, object]:
+def figures(peer: Peer, x: Tensor, widths: list[int], k: int, rows: int = 4096) -> dict[str, Any]:
     """FVU and L0 of every prefix on `x`, by the peer's own threshold and by the one that gives L0 = k on `x`.
 
     FVU = Σ‖x − x̂‖² / Σ‖x − x̄‖², in float64.
@@ -102,7 +117,7 @@ def figures(peer: Peer, x: Tensor, widths: list[int], k: int, rows: int = 4096) 
     matched = _matched_threshold(peer, chunks, k * len(x))
     total = float((x.double() - x.double().mean(0)).square().sum())
     W_dec, b_dec = peer.decoder()
-    report: dict[str, object] = {}
+    report: dict[str, Any] = {}
     for reading, threshold in (("own_threshold", peer.threshold()), ("matched_l0", matched)):
         error, active = torch.zeros(len(widths), dtype=torch.float64), torch.zeros(len(widths))
         fired = torch.zeros(widths[-1], dtype=torch.bool, device=x.device)
@@ -121,6 +136,16 @@ def figures(peer: Peer, x: Tensor, widths: list[int], k: int, rows: int = 4096) 
             "dead": int((~fired).sum()),
         }
     return report
+
+
+@torch.no_grad()
+def dead(peer: Peer, x: Tensor, threshold: float, widths: list[int], rows: int = 4096) -> dict[str, Any]:
+    """How many of the latents that each level adds fire on no row of `x`."""
+    fired = torch.zeros(widths[-1], dtype=torch.bool, device=x.device)
+    for chunk in x.split(rows):
+        fired |= (peer.pre_activations(chunk.float()) >= max(threshold, 1e-12)).any(0)
+    bands = zip([0, *widths], widths, strict=False)
+    return {"rows": len(x), "by_level": [int((~fired[lo:hi]).sum()) for lo, hi in bands], "total": int((~fired).sum())}
 
 
 def _matched_threshold(peer: Peer, chunks: list[Tensor], n_kept: int) -> float:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 
 def build(arguments: argparse.Namespace, sample: Tensor) -> measure.Peer:
+    lr = SAETrainerConfig.lr if arguments.lr is None else arguments.lr
     sae = MatryoshkaBatchTopKTrainingSAE(
         MatryoshkaBatchTopKTrainingSAEConfig(
             d_in=arguments.d_in,
@@ -36,8 +37,8 @@ def build(arguments: argparse.Namespace, sample: Tensor) -> measure.Peer:
         cfg=SAETrainerConfig(
             total_training_samples=arguments.steps * arguments.batch,
             train_batch_size_samples=arguments.batch,
-            lr=arguments.lr,
-            lr_end=arguments.lr,
+            lr=lr,
+            lr_end=lr,
             lr_warm_up_steps=arguments.lr_warmup_steps,
             lr_decay_steps=arguments.lr_decay_steps,
             device=arguments.device,
@@ -68,7 +69,7 @@ def build(arguments: argparse.Namespace, sample: Tensor) -> measure.Peer:
     def threshold() -> float:
         return float(sae.topk_threshold) / scale
 
-    return measure.Peer("sae-lens", sae_lens.__version__, step, pre_activations, decoder, threshold)
+    return measure.Peer("sae-lens", sae_lens.__version__, lr, step, pre_activations, decoder, threshold)
 
 
 if __name__ == "__main__":
