@@ -62,7 +62,7 @@ def evaluate_levels(
     spec = source.specs[hook]
     if isinstance(data, ActivationStore):
         require_same_source(data.spec, spec, what=f"the store at {data.path} and the source", force=force)
-    contexts = list(_first(n_tokens, _contexts(source, data)))
+    contexts = list(first_contexts(n_tokens, _contexts(source, data)))
     if not contexts:
         raise EvaluationError("there is not one token to evaluate on: the data given has no contexts and no text")
     meter = LevelMeter(sae, quantiser_step)
@@ -150,7 +150,7 @@ def _contexts(
     return iter(source.contexts(everything))
 
 
-def _first(n_tokens: int, batches: Iterable[ContextBatch]) -> Iterator[ContextBatch]:
+def first_contexts(n_tokens: int, batches: Iterable[ContextBatch]) -> Iterator[ContextBatch]:
     """Whole contexts, until they hold `n_tokens` kept positions; those that hold none are left out."""
     taken = 0
     for batch in batches:

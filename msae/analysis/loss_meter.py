@@ -98,11 +98,20 @@ class LossMeter:
             yield self.source.logits(batch, {self.hook_name: put_rows(x_hat)})
 
     def _parts(self, batch: ContextBatch) -> Iterator[ContextBatch]:
-        """The batch in parts whose logits are small enough to hold."""
         if self._n_vocab == 0:
-            self._n_vocab = self.source.logits(batch.select(torch.tensor([0]))).shape[-1]
-        size = max(1, self._max_logits // (batch.token_ids.shape[1] * self._n_vocab))
-        return (batch.select(part) for part in torch.arange(len(batch)).split(size))
+            self._n_vocab = vocabulary(self.source, batch)
+        return small_parts(batch, self._n_vocab, self._max_logits)
+
+
+def vocabulary(source: PatchableSource, batch: ContextBatch) -> int:
+    """How many logits the model gives at a position."""
+    return source.logits(batch.select(torch.tensor([0]))).shape[-1]
+
+
+def small_parts(batch: ContextBatch, n_vocab: int, max_logits: int) -> Iterator[ContextBatch]:
+    """The batch in parts whose logits have at most `max_logits` numbers (or one context's)."""
+    size = max(1, max_logits // (batch.token_ids.shape[1] * n_vocab))
+    return (batch.select(part) for part in torch.arange(len(batch)).split(size))
 
 
 def recovered(clean: float, spliced: float, ablated: float) -> float | None:

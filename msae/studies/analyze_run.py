@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Float
 from torch import Tensor
 
+from msae.activations.source import ActivationSource
 from msae.activations.store import ActivationStore
 from msae.analysis.collect import Collected, CollectSettings, TokenText, collect, join_saes
 from msae.analysis.measurements import MEASUREMENTS, Result
@@ -19,6 +20,8 @@ from msae.core.config import require, to_dict
 from msae.core.errors import EvaluationError, MsaeError
 from msae.core.files import write_json
 from msae.core.spec import SourceSpec
+from msae.plots.rate import rate_figure
+from msae.plots.theme import write_html
 from msae.studies.independent import independent_runs
 from msae.training import Run
 
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from rich.console import RenderableType
 
-ANALYSIS = "analysis.json"
+ANALYSIS, RATE = "analysis.json", "rate_distortion.html"
 DEFAULT_TOKENS = 1_000_000
 
 
@@ -77,7 +80,7 @@ def analyze_run(
     if holdout:
         rows = _holdout(rows)
     sae = run.sae.to(device or "cpu")
-    text, unembedding, notes = _language(rows.spec, model, sae.d_in, device, force)
+    text, unembedding, source, notes = _language(rows.spec, model, sae.d_in, device, force)
     run.results.mkdir(parents=True, exist_ok=True)
     collected = collect(
         sae,
@@ -86,6 +89,7 @@ def analyze_run(
         settings=settings,
         text=text,
         unembedding=unembedding,
+        source=source,
         scratch=run.results,
         progress=progress,
         force=force,
@@ -97,6 +101,7 @@ def analyze_run(
     notes += more_notes
     for result in results.values():
         result.write(run.results)
+    write_html(rate_figure({"": results["rate_distortion"].tables["rate_distortion"].to_pylist()}), run.results / RATE)
     sample = {
         "store": str(rows.path),
         "fingerprint": rows.fingerprint,
@@ -143,10 +148,10 @@ def _holdout(store: ActivationStore) -> ActivationStore:
 
 def _language(
     spec: SourceSpec, model: str | None, d_in: int, device: str | None, force: bool
-) -> tuple[TokenText | None, Float[Tensor, "d_model vocab"] | None, list[str]]:
-    """The text of tokens and the unembedding, where there is a language model, and what to say where there is not."""
+) -> tuple[TokenText | None, Float[Tensor, "d_model vocab"] | None, ActivationSource | None, list[str]]:
+    """The text of tokens, the unembedding and the model, where there is one, and what to say where there is not."""
     if spec.kind != "transformer_lens":
-        return None, None, [f"Activations of kind {spec.kind!r}: tokens have no text, and there are no logits."]
+        return None, None, None, [f"Activations of kind {spec.kind!r}: tokens have no text, and there are no logits."]
     from msae.activations.reopen import reopen
 
     try:
@@ -154,8 +159,9 @@ def _language(
     except MsaeError as error:
         if model is not None:
             raise
-        return None, None, [f"The model could not be opened, so tokens have no text and there are no logits: {error}"]
+        said = "The model could not be opened, so tokens have no text, and there are neither logits nor cross-entropies"
+        return None, None, None, [f"{said}: {error}"]
     unembedding = source.unembedding()
     fits = unembedding is not None and unembedding.shape[0] == d_in
     notes = [] if fits else [f"There are no logits: {spec.hook_name} does not lead to an unembedding of its width."]
-    return TokenText(source.tokenizer), unembedding if fits else None, notes
+    return TokenText(source.tokenizer), unembedding if fits else None, source, notes

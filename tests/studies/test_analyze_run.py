@@ -23,6 +23,7 @@ from msae.studies.info import describe
 
 COLLECTED = {"features", "histograms", "examples", "pairs", "neighbours"}
 MEASURED = {"tree", "splitting", "splitting_levels", "absorption", "absorption_levels", "absorption_tokens"}
+MEASURED |= {"rate_distortion", "explanations"}
 FOREST = msae.SyntheticForest(d_in=24, n_roots=6, root_rate=0.15, branching=(2,))
 
 
@@ -149,3 +150,15 @@ def test_independent_baselines_are_measured_and_shown_beside_the_nested_run(nest
     partly = analyze_run(msae.Run.open(tmp_path / "run"), progress=False)
     assert "splitting_independent" not in partly.results
     assert any("6 finished: msae train --independent" in note for note in partly.notes)
+
+
+def test_the_rate_has_cross_entropies_where_there_is_a_model_and_a_holdout(tmp_path, gpt2_run):
+    source = msae.TransformerLensSource(gpt2_run.sae.source.model_path, layer=1, context_size=32, device="cpu")
+    documents = msae.string_documents([f"the {number}th tree of {number % 7}\n" * 6 for number in range(40)])
+    store = msae.harvest(source, documents, n_tokens=2000, path=tmp_path / "acts", holdout_tokens=400, progress=False)
+    found = analyze_run(gpt2_run, store=store.path, progress=False)
+    rows = found.results["rate_distortion"].tables["rate_distortion"].to_pylist()
+    assert all(row["ce"] > 0 for row in rows) and found.results["rate_distortion"].summary["n_predictions"] > 300
+    assert (gpt2_run.results / "rate_distortion.html").is_file()
+    without = analyze_run(gpt2_run, progress=False).results["rate_distortion"].tables["rate_distortion"].to_pylist()
+    assert all(row["ce"] is None and row["fvu"] > 0 for row in without)  # that store has no holdout

@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from msae.activations.source import ActivationSource
 from msae.analysis.collect.codes import CodeTable
 from msae.analysis.collect.cofiring import Pairs, find_pairs
 from msae.analysis.collect.encode import encode_all
@@ -55,14 +56,15 @@ PAIRS = (
 class Collected(Levelled):
     """A sample's codes and what was made of them. `rows` are read again by measurements that need activations.
 
-    `tables`: ``features``, ``histograms``, ``examples``, ``pairs``, ``neighbours`` and, with an unembedding,
-    ``logits``.
+    `source`: the model they came from, for measurements that need its predictions. `tables`: ``features``,
+    ``histograms``, ``examples``, ``pairs``, ``neighbours`` and, with an unembedding, ``logits``.
     """
 
     sae: SparseAutoencoder
     rows: Rows
     tables: dict[str, pa.Table]
     text: TokenText | None = None
+    source: ActivationSource | None = None
 
     @cached_property
     def level_of(self) -> Int[np.ndarray, " d_sae"]:
@@ -91,6 +93,7 @@ def collect(
     settings: CollectSettings | None = None,
     text: TokenText | None = None,
     unembedding: Float[Tensor, "d_model vocab"] | None = None,
+    source: ActivationSource | None = None,
     scratch: Path | None = None,
     progress: bool = False,
     force: bool = False,
@@ -140,6 +143,7 @@ def collect(
         settings=settings,
         tables=tables,
         text=text,
+        source=source,
         scratch=scratch,
     )
 
