@@ -11,7 +11,7 @@ from torch import Tensor
 
 from msae.activations.source import ContextBatch, Replacement
 from msae.activations.transformer_lens import TransformerLensSource
-from msae.analysis.collect import TokenText
+from msae.analysis.collect import token_text
 from msae.core.config import require
 from msae.core.errors import EvaluationError, SourceError
 from msae.core.rng import torch_stream
@@ -83,7 +83,7 @@ def continue_text(
             break
         written.append(token)
         context = _followed_by(context, token)
-    return Continuation(token_ids=tuple(written), texts=tuple(TokenText(source.tokenizer).passage(written)))
+    return Continuation(token_ids=tuple(written), texts=tuple(token_text(source.tokenizer).passage(written)))
 
 
 def _last_context(source: TransformerLensSource, text: str) -> ContextBatch:

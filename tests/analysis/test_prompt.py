@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from msae.activations.source import rows_kept
 from msae.analysis.prompt import read_prompt
 from msae.core.errors import EvaluationError, MismatchError
 from msae.data.documents import string_documents
+from msae.sae.metrics import fvu
 
 TEXT = "the naïve cat 🐈 sat on a mat"  # 33 bytes, a token each: two contexts of the tiny model
 
@@ -28,8 +31,21 @@ def test_codes_are_those_of_encode(source, sae):
     x = torch.cat([rows_kept(batch, source.activations(batch)[hook]) for batch in batches])
     assert torch.equal(reading.codes.dense(), sae.encode_dense(x))
     for level in range(3):
-        expected = (x - sae.reconstruct(x, level)).square().sum(1)
+        expected = (x - sae.reconstruct(x, level)).double().square().sum(1)
         assert torch.allclose(reading.squared_errors[level], expected, rtol=1e-4)
+
+
+def test_fvu_is_that_of_the_metrics(source, sae):
+    reading = read_prompt(source, sae, TEXT)
+    (hook,) = source.specs
+    x = torch.cat(
+        [rows_kept(batch, source.activations(batch)[hook]) for batch in source.contexts(string_documents([TEXT]))]
+    )
+    assert reading.fvu == pytest.approx([fvu(x, sae.reconstruct(x, level)) for level in range(3)], rel=1e-5)
+
+
+def test_one_token_has_no_fvu(source, sae):
+    assert all(math.isnan(value) for value in read_prompt(source, sae, "a").fvu)
 
 
 def test_the_texts_are_the_text(source, sae):

@@ -8,7 +8,7 @@ from msae.analysis.collect.joined import JoinedCodes, join_saes
 from msae.analysis.collect.levelled import Levelled
 from msae.analysis.collect.origin import ArrayRows, Origin, Rows
 from msae.analysis.collect.settings import CollectSettings
-from msae.analysis.collect.token_text import TokenText
+from msae.analysis.collect.token_text import TokenText, token_text
 
 __all__ = [
     "ArrayRows",
@@ -25,4 +25,5 @@ __all__ = [
     "TokenText",
     "collect",
     "join_saes",
+    "token_text",
 ]

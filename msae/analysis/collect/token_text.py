@@ -10,7 +10,7 @@ import codecs
 import json
 import re
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,16 @@ class TokenText:
         if decoder is not None and (rest := decoder.decode(b"", final=True)):
             out[-1] += rest
         return out
+
+
+def token_text(tokenizer: Any) -> TokenText:
+    """The `TokenText` of a tokenizer, which takes seconds to make for a large vocabulary; the last few are kept."""
+    return _token_text(tokenizer, len(tokenizer))
+
+
+@lru_cache(maxsize=2)
+def _token_text(tokenizer: Any, _size: int) -> TokenText:
+    return TokenText(tokenizer)
 
 
 def _is_byte_level(tokenizer: Any) -> bool:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from msae.activations.store import RowTokens
-from msae.analysis.collect import ArrayRows, TokenText, collect
+from msae.analysis.collect import ArrayRows, TokenText, collect, token_text
 from msae.sae import BatchTopK, SparseAutoencoder
 
 
@@ -69,3 +69,11 @@ def test_word_pieces_say_where_a_word_begins():
     )
     assert TokenText(tokenizer).passage([5, 6]) == [" cat", "s"]
     assert TokenText(tokenizer).passage([3]) == ["[SEP]"]
+
+
+def test_it_is_made_once_a_tokenizer_and_again_when_tokens_are_added():
+    tokenizer = byte_tokenizer()
+    made = token_text(tokenizer)
+    assert token_text(tokenizer) is made
+    tokenizer.add_tokens(["<more>"])
+    assert len(token_text(tokenizer)) == len(made) + 1
