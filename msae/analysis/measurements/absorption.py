@@ -22,11 +22,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from msae.analysis.collect import Collected
-from msae.analysis.collect.examples import context_rows, context_texts
 from msae.analysis.measurements.edges import find_edges
+from msae.analysis.measurements.passages import PASSAGE, Passages
 from msae.analysis.measurements.protocol import Figure, Result
 from msae.analysis.measurements.residuals import evenly, fires_at, residual_projections, values_at
-from msae.analysis.tables import FEW, NEVER, OK, WORD, Column, lists, make_table, words
+from msae.analysis.tables import FEW, NEVER, OK, WORD, Column, make_table, words
 from msae.core.config import require
 from msae.core.rng import numpy_stream
 
@@ -55,17 +55,12 @@ ABSORPTION = (
 ABSORPTION_TOKENS = (
     Column("parent", pa.int32(), "number of the latent that is silent"),
     Column("child", pa.int32(), "number of the latent that fires in its place"),
-    Column("row", pa.int64(), "row of the sample"),
-    Column("token_id", pa.int32(), "the token's id"),
-    Column("token", WORD, "the token's text; null without a tokenizer"),
-    Column("document", WORD, "name of the document"),
-    Column("offset", pa.int32(), "tokens before it in the document"),
+    *PASSAGE,
     Column("child_value", pa.float32(), "activation of the child"),
     Column("parent_needed", pa.float32(), "projection on the parent's direction of what is left without the child"),
     Column("parent_p10", pa.float32(), "10th percentile of the parent's nonzero activations, which it exceeds"),
-    Column("position", pa.int16(), "where the token stands in the context lists"),
-    Column("context_ids", pa.list_(pa.int32()), "the tokens around it"),
-    Column("context_tokens", pa.list_(WORD), "their text"),
+    Column("context_child", pa.list_(pa.float32()), "the child's activation at each token of the context"),
+    Column("context_parent", pa.list_(pa.float32()), "the parent's activation at each of them"),
 )
 
 ABSORPTION_LEVELS = (
@@ -154,7 +149,7 @@ class Absorption:
             silent = of_child[~fires_at(collected.codes.rows_of(p), of_child)]
             drawn = evenly(silent, self.tokens)
             rows.append(drawn)
-            values.append(values_at(collected, c, drawn))
+            values.append(values_at(collected.codes, c, drawn))
             n_silent.append(len(silent))
         lengths = np.array([len(drawn) for drawn in rows], dtype=np.int64)
         pair = np.repeat(np.arange(len(parent)), lengths)
@@ -179,24 +174,18 @@ class Absorption:
         hit = hit[np.lexsort((-real.needed[hit], real.pair[hit]))]
         rank = np.arange(len(hit)) - np.searchsorted(real.pair[hit], real.pair[hit])
         hit = hit[rank < self.shown]
-        row, origin, pair = real.row[hit], collected.origin, real.pair[hit]
-        before, lengths, around = context_rows(row, origin, self.reach)
-        token_id, context_ids = origin.token_id[row], origin.token_id[around]
-        tokens, context_tokens = context_texts(token_id, context_ids, before, lengths, collected.text)
+        hit = hit[np.lexsort((child[real.pair[hit]], parent[real.pair[hit]]))]
+        pair = real.pair[hit]
+        passages = Passages.of(collected.origin, real.row[hit], self.reach)
         return {
             "parent": parent[pair],
             "child": child[pair],
-            "row": row,
-            "token_id": token_id,
-            "token": tokens,
-            "document": words(origin.names, origin.document[row]),
-            "offset": origin.offset[row],
+            **passages.columns(collected.text),
             "child_value": real.value[hit],
             "parent_needed": real.needed[hit],
             "parent_p10": real.floor[pair],
-            "position": before,
-            "context_ids": lists(context_ids, lengths, pa.int32()),
-            "context_tokens": lists(context_tokens, lengths, WORD),
+            "context_child": passages.values(collected.codes, child[pair]),
+            "context_parent": passages.values(collected.codes, parent[pair]),
         }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from msae.analysis.collect import Collected
+from msae.analysis.collect import CodeTable, Collected
 from msae.analysis.collect.codes import ranges
 from msae.sae.autoencoder import decode_rows
 from msae.sae.codes import SparseCodes
@@ -41,19 +41,19 @@ def residual_projections(
     return projection, error
 
 
-def values_at(collected: Collected, latent: int, rows: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """The latent's code on each of `rows` (ascending), 0 where it is silent."""
-    own = collected.codes.rows_of(latent)
+def values_at(codes: CodeTable, latent: int, rows: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """The latent's code on each of `rows`, 0 where it is silent."""
+    own = codes.rows_of(latent)
     place = np.searchsorted(own, rows)
     found = np.flatnonzero(place < len(own))
     found = found[own[place[found]] == rows[found]]
     out = np.zeros(len(rows), np.float32)
-    out[found] = collected.codes.values_of(latent)[place[found]]
+    out[found] = codes.values_of(latent)[place[found]]
     return out
 
 
 def fires_at(rows_of_latent: Int[np.ndarray, " m"], rows: Int[np.ndarray, " n"]) -> np.ndarray:
-    """Which of `rows` are among the latent's (ascending)."""
+    """Which of `rows` are among the latent's, which ascend."""
     if len(rows_of_latent) == 0:
         return np.zeros(len(rows), dtype=bool)
     place = np.searchsorted(rows_of_latent, rows)

@@ -14,6 +14,7 @@ from msae.analysis.collect import CodeTable, Collected, Levelled
 from msae.analysis.measurements.edges import Edges, find_edges, null_edges
 from msae.analysis.measurements.protocol import Result
 from msae.analysis.measurements.residuals import fires_at
+from msae.analysis.measurements.splitting_tokens import Family, splitting_tokens
 from msae.analysis.tables import FEW, NEVER, OK, WORD, Column, lists, make_table
 from msae.core.config import require
 
@@ -72,19 +73,29 @@ class Partition:
 
 @dataclass(frozen=True, kw_only=True)
 class Splitting:
-    """`conditional`: the least P(parent | child) of an edge, as in `Tree`."""
+    """`conditional`: the least P(parent | child) of an edge, as in `Tree`. Of each parent, tokens are shown for the
+    `children_shown` children with the largest shares, `per_child` each, and `uncovered` that no child covers, with
+    `reach` tokens of context on either side.
+    """
 
     name: ClassVar[str] = "splitting"
 
     conditional: float = 0.8
+    children_shown: int = 12
+    per_child: int = 3
+    uncovered: int = 8
+    reach: int = 16
 
     def __post_init__(self) -> None:
         require(0 < self.conditional <= 1, "conditional", self.conditional, "a probability above 0, at most 1")
+        for field in ("children_shown", "per_child", "uncovered"):
+            require(getattr(self, field) >= 0, field, getattr(self, field), "a count, 0 or more")
+        require(0 <= self.reach < 1 << 14, "reach", self.reach, "a count of tokens, 0 or more")
 
     def run(self, collected: Collected) -> Result:
-        """Tables ``splitting`` (a parent and a later level, or all) and ``splitting_levels`` (a pair of levels)."""
+        """Tables ``splitting`` (a parent and a later level, or all), ``splitting_levels`` (a pair of levels) and
+        ``splitting_tokens`` (tokens of a parent beside its children)."""
         rows, levels = split(collected, self.conditional)
-        table = make_table(SPLITTING, split_columns(rows), {"null_model": collected.null_model})
         all_later = [row for row in rows if row["child_level"] == ALL_LATER]
         summary = {
             "parents_with_children": len(all_later),
@@ -93,9 +104,22 @@ class Splitting:
             "mean_null_coverage": float(np.mean([row["null_coverage"] for row in all_later])) if all_later else None,
             "null_model": collected.null_model,
         }
-        return Result(
-            tables={"splitting": table, "splitting_levels": make_table(SPLITTING_LEVELS, levels)}, summary=summary
-        )
+        tables = {
+            "splitting": make_table(SPLITTING, split_columns(rows), {"null_model": collected.null_model}),
+            "splitting_levels": make_table(SPLITTING_LEVELS, levels),
+            "splitting_tokens": splitting_tokens(
+                collected,
+                [self._family(row) for row in all_later],
+                per_child=self.per_child,
+                uncovered=self.uncovered,
+                reach=self.reach,
+            ),
+        }
+        return Result(tables=tables, summary=summary)
+
+    def _family(self, row: dict) -> Family:
+        largest = np.argsort(-row["shares"], kind="stable")[: self.children_shown]
+        return Family(parent=row["parent"], children=row["children"], shown=row["children"][largest])
 
 
 def split(sample: Levelled, conditional: float) -> tuple[list[dict], dict[str, list]]:

@@ -122,7 +122,7 @@ def activation_cosine(collected: Collected, edges: Edges) -> Float[np.ndarray, "
     out = np.full(len(edges), np.nan)
     for i, (parent, child) in enumerate(zip(edges.parent.tolist(), edges.child.tolist(), strict=True)):
         of_child = collected.codes.values_of(child).astype(np.float64)
-        of_parent = values_at(collected, parent, collected.codes.rows_of(child)).astype(np.float64)
+        of_parent = values_at(collected.codes, parent, collected.codes.rows_of(child)).astype(np.float64)
         out[i] = of_parent @ of_child / math.sqrt((of_parent @ of_parent) * (of_child @ of_child))
     return out
 
@@ -140,7 +140,7 @@ def reconstruction_gain(collected: Collected, edges: Edges, tokens: int) -> Floa
     for i, (parent, child) in enumerate(zip(edges.parent.tolist(), edges.child.tolist(), strict=True)):
         which = int(np.searchsorted(children, child))
         span = slice(begin[which], begin[which + 1])
-        value = values_at(collected, child, rows[span]).astype(np.float64)
+        value = values_at(collected.codes, child, rows[span]).astype(np.float64)
         both = fires_at(collected.codes.rows_of(parent), rows[span])
         removed = (2 * value * projection[span] + value**2)[both].sum()
         without = removed + error[span][both].sum(dtype=np.float64)

@@ -104,6 +104,13 @@ def test_absorbed_tokens_are_shown(build):
         assert row["child_value"] == pytest.approx(2**0.5) and row["parent_needed"] == pytest.approx(1, abs=1e-5)
         assert row["parent_p10"] == 0.5
         assert row["context_ids"][row["position"]] == row["token_id"]
+        assert row["context_child"][row["position"]] == row["child_value"]
+        assert row["context_parent"][row["position"]] == 0
+    codes = collected.codes.sparse(0, collected.codes.n_rows).dense().numpy()
+    row = shown[0]
+    first = row["row"] - row["position"]
+    around = codes[first : first + len(row["context_ids"])]
+    assert row["context_parent"] == around[:, 0].tolist() and row["context_child"] == around[:, 1].tolist()
 
 
 def test_an_exact_dictionary_absorbs_nothing(forest):
