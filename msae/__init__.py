@@ -35,6 +35,8 @@ _HOMES = {
     "along": "msae.analysis.steering",
     "analyze_run": "msae.studies.analyze_run",
     "continue_text": "msae.analysis.steering",
+    "compare_levels": "msae.studies.compare",
+    "compare_runs": "msae.studies.compare",
     "dataset_documents": "msae.data.documents",
     "evaluate_levels": "msae.analysis.evaluate",
     "evaluate_rows": "msae.analysis.evaluate",
@@ -90,6 +92,7 @@ if TYPE_CHECKING:
         save,
     )
     from msae.studies.analyze_run import analyze_run
+    from msae.studies.compare import compare_levels, compare_runs
     from msae.training import Run, TrainConfig, Trainer, train, train_many
 
 

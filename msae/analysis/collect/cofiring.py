@@ -94,9 +94,9 @@ def find_pairs(
         for latents, counts in count_together(codes):
             a, b, together, log_p = _notable(codes, eligible, latents, counts, settings)
             tested.append(log_p[a < b])
-            phi = _phi(together, codes.counts[a], codes.counts[b], codes.n_rows)
+            phi = phi_of(together, codes.counts[a], codes.counts[b], codes.n_rows)
             smaller = np.minimum(codes.counts[a], codes.counts[b])
-            best = _among_the_first(a - latents.start, level_of[b], phi, settings.partners)
+            best = among_the_first(a - latents.start, level_of[b], phi, settings.partners)
             implied = together >= settings.conditional * smaller
             possible = best | (implied & (log_p <= np.log(settings.fdr)))
             kept.append(tuple(values[possible] for values in (a, b, together, phi, log_p, best)))
@@ -133,14 +133,14 @@ def _notable(
     return a, b, together, log_tail(together, codes.counts[a], codes.counts[b], codes.n_rows)
 
 
-def _phi(together: np.ndarray, n_a: np.ndarray, n_b: np.ndarray, n_rows: int) -> Float[np.ndarray, " pairs"]:
+def phi_of(together: np.ndarray, n_a: np.ndarray, n_b: np.ndarray, n_rows: int) -> Float[np.ndarray, " pairs"]:
     """Pearson's correlation of firing."""
     a, b = n_a / n_rows, n_b / n_rows
     spread = np.sqrt(a * (1 - a) * b * (1 - b))
     return (together / n_rows - a * b) / np.where(spread > 0, spread, 1.0)
 
 
-def _among_the_first(
+def among_the_first(
     group: np.ndarray, level: np.ndarray, strength: np.ndarray, count: int
 ) -> Bool[np.ndarray, " pairs"]:
     """Whether each is among the `count` strongest of its (group, level)."""

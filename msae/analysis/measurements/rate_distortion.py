@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 
 from msae.activations.source import ContextBatch, PatchableSource
 from msae.activations.store import ActivationStore
-from msae.analysis.collect import Collected
+from msae.analysis.collect import CodeTable, Collected, Rows
 from msae.analysis.evaluate import first_contexts
 from msae.analysis.measurements.protocol import Figure, Result
 from msae.analysis.measurements.residuals import evenly
@@ -27,7 +27,7 @@ from msae.analysis.rate import RateAccumulator
 from msae.analysis.tables import FEW, NEVER, OK, WORD, Column, make_table
 from msae.core.config import require
 from msae.core.errors import EvaluationError
-from msae.sae.autoencoder import decode_bands
+from msae.sae.autoencoder import SparseAutoencoder, decode_bands
 from msae.sae.codes import SparseCodes
 
 BLOCK_ROWS = 1 << 12
@@ -70,9 +70,9 @@ class RateDistortion:
 
         Raises `EvaluationError` when the rows do not vary.
         """
-        rms = float(np.sqrt(np.mean(np.square(collected.codes.value, dtype=np.float64))))
+        rms = root_mean_square(collected.codes)
         steps = [factor * rms for factor in self.steps]
-        records, n_rows = rate_and_fvu(collected, steps, self.tokens)
+        records, n_rows = rate_and_fvu(collected.sae, collected.codes, collected.rows, steps, self.tokens)
         losses = self._losses(collected, steps)
         few = n_rows < collected.settings.pairs.min_tokens
         live = np.bincount(collected.level_of[collected.codes.counts > 0], minlength=collected.n_levels) > 0
@@ -112,13 +112,15 @@ class RateDistortion:
         return quantised_losses(sae, source, hook, first_contexts(self.ce_tokens, contexts), steps)
 
 
-def rate_and_fvu(collected: Collected, steps: list[float], tokens: int) -> tuple[list[dict], int]:
+def rate_and_fvu(
+    sae: SparseAutoencoder, codes: CodeTable, rows: Rows, steps: list[float], tokens: int
+) -> tuple[list[dict], int]:
     """For every level and step (``s``, its place) the bits and the FVU, and on how many rows; in whole blocks of rows.
 
     Raises `EvaluationError` when the rows do not vary.
     """
-    codes, widths = collected.codes, collected.sae.prefix_widths
-    W_dec, b_dec = collected.sae.W_dec.detach().cpu().float(), collected.sae.b_dec.detach().cpu().float()
+    widths = sae.prefix_widths
+    W_dec, b_dec = sae.W_dec.detach().cpu().float(), sae.b_dec.detach().cpu().float()
     rates = [RateAccumulator(widths, step) for step in steps]
     error = torch.zeros(len(steps), len(widths), dtype=torch.float64)
     total, square, n_rows = torch.zeros(W_dec.shape[1], dtype=torch.float64), 0.0, 0
@@ -126,7 +128,7 @@ def rate_and_fvu(collected: Collected, steps: list[float], tokens: int) -> tuple
     for block in evenly(blocks, max(1, tokens // BLOCK_ROWS)).tolist():
         start = block * BLOCK_ROWS
         stop = min(start + BLOCK_ROWS, codes.n_rows, start + tokens)
-        x = collected.rows.rows(start, stop).double()
+        x = rows.rows(start, stop).double()
         total, square, n_rows = total + x.sum(0), square + x.square().sum().item(), n_rows + stop - start
         own = codes.sparse(start, stop)
         for s, rate in enumerate(rates):
@@ -147,6 +149,11 @@ def rate_and_fvu(collected: Collected, steps: list[float], tokens: int) -> tuple
         for level, (firing, values) in enumerate(zip(rate.firing_bits(), rate.value_bits(), strict=True))
     ]
     return sorted(records, key=lambda record: (record["level"], record["s"])), n_rows
+
+
+def root_mean_square(codes: CodeTable) -> float:
+    """Of the nonzero codes."""
+    return float(np.sqrt(np.mean(np.square(codes.value, dtype=np.float64))))
 
 
 def on_frontier(bits: Float[np.ndarray, " n"], fvu: Float[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:

@@ -1,0 +1,96 @@
+"""Several runs, or the levels of one, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from msae.plots.rate import DASHES, SYMBOLS, add_rate_curves
+from msae.plots.theme import BLUE, LINE_WIDTH, MARKER_SIZE, PALETTE, template
+
+Records = Sequence[Mapping[str, Any]]
+
+PANELS = (
+    ("fvu", "Variance left unexplained", "FVU, fraction of variance"),
+    ("ce_recovered", "Cross-entropy recovered", "fraction of what zeros cost"),
+    ("l0", "Latents that fire on a token", "L0"),
+    ("dead", "Latents that never fire", "dead in the band a level adds"),
+)
+COLUMNS, PANEL_HEIGHT = 2, 400
+
+
+def comparison_figure(levels: Records, rate: Records, overlap: Records) -> go.Figure:
+    """`levels`, `rate`, `overlap`: the rows of the data frames of a `Comparison`. What no run has is left out."""
+    panels = [panel for panel in PANELS if any(row[panel[0]] is not None for row in levels)]
+    titles = [title for _, title, _ in panels] + ["What is lost, by what the codes cost", "Latents found again"]
+    lines = -(-len(titles) // COLUMNS)
+    figure = make_subplots(
+        rows=lines,
+        cols=COLUMNS,
+        subplot_titles=[f"<b>{title}</b>" for title in titles],
+        horizontal_spacing=0.14,
+        vertical_spacing=0.42 / lines,
+    )
+    figure.update_annotations(font={"size": 15}, yshift=8)
+    runs = list(dict.fromkeys(row["run"] for row in levels))
+    for index, (name, _, label) in enumerate(panels):
+        place = {"row": index // COLUMNS + 1, "col": index % COLUMNS + 1}
+        for number, run in enumerate(runs):
+            own = [row for row in levels if row["run"] == run]
+            figure.add_trace(_by_width(own, name, run, number, shown=index == 0 and len(runs) > 1), **place)
+        widths = sorted({row["width"] for row in levels})
+        ticks = {"tickvals": widths, "ticktext": [f"{width:,}" for width in widths]}
+        figure.update_xaxes(title="latents in the prefix, log scale", type="log", **ticks, **place)
+        figure.update_yaxes(title=label, rangemode="normal" if name == "ce_recovered" else "tozero", **place)
+    place = {"row": len(panels) // COLUMNS + 1, "col": len(panels) % COLUMNS + 1}
+    series = {run if len(runs) > 1 else "": [row for row in rate if row["run"] == run] for run in runs}
+    add_rate_curves(figure, series, lambda row: row["fvu"] or None, **place, shown=len(runs) == 1)
+    figure.update_yaxes(title="FVU of rounded codes, log scale", **place)
+    last = len(panels) + 1
+    _found_again(figure, overlap, {"row": last // COLUMNS + 1, "col": last % COLUMNS + 1})
+    title = {"text": "<b>Side by side</b>" if len(runs) > 1 else f"<b>The levels of {runs[0]}</b>"}
+    figure.update_layout(template=template(), title=title, height=PANEL_HEIGHT * lines + 140)
+    figure.update_layout(legend={"y": -0.12})
+    return figure
+
+
+def _by_width(rows: Records, value: str, run: str, number: int, *, shown: bool) -> go.Scatter:
+    color = PALETTE[number % len(PALETTE)]
+    return go.Scatter(
+        x=[row["width"] for row in rows],
+        y=[row[value] for row in rows],
+        name=run,
+        legendgroup=run,
+        showlegend=shown,
+        mode="lines+markers",
+        line={"color": color, "width": LINE_WIDTH, "dash": DASHES[number % len(DASHES)]},
+        marker={"color": color, "size": MARKER_SIZE, "symbol": SYMBOLS[number % len(SYMBOLS)]},
+        customdata=[[row["level"], row["l0"], row["fvu"]] for row in rows],
+        hovertemplate="<b>" + run + "</b> level %{customdata[0]}, %{x:,} latents<br>%{y:.4g}<br>"
+        "L0 %{customdata[1]:.2f}, FVU %{customdata[2]:.4f}<extra></extra>",
+    )
+
+
+def _found_again(figure: go.Figure, overlap: Records, place: dict[str, int]) -> None:
+    """The share of a's live latents that are matched in b, as a map."""
+    names = list(dict.fromkeys(row["a"] for row in overlap))
+    share = {(row["a"], row["b"]): row["share"] for row in overlap}
+    z = [[share.get((a, b)) for b in names] for a in names]
+    heat = go.Heatmap(
+        x=names,
+        y=names,
+        z=z,
+        zmin=0,
+        zmax=1,
+        text=[["" if value is None else f"{100 * value:.0f}%" for value in row] for row in z],
+        texttemplate="%{text}",
+        colorscale=[[0, "white"], [1, BLUE]],
+        showscale=False,
+        hovertemplate="of the live latents of %{y}<br>%{z:.1%} are matched in %{x}<extra></extra>",
+    )
+    figure.add_trace(heat, **place)
+    figure.update_yaxes(autorange="reversed", title="of the live latents of", **place)
+    figure.update_xaxes(title="found in", **place)

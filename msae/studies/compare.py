@@ -1,0 +1,274 @@
+"""`compare_levels` and `compare_runs`: the levels of an SAE, or several SAEs, measured on the same tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from msae.activations.source import ActivationSource
+from msae.activations.store import ActivationStore
+from msae.analysis.collect.codes import CodeTable
+from msae.analysis.collect.encode import encode_all
+from msae.analysis.collect.joined import joined
+from msae.analysis.collect.origin import Origin
+from msae.analysis.collect.shift import shifted
+from msae.analysis.evaluate import evaluate_levels, evaluate_rows
+from msae.analysis.level_table import LevelTable
+from msae.analysis.matching import Groups, latent_pairs
+from msae.analysis.measurements.rate_distortion import RateDistortion, rate_and_fvu, root_mean_square
+from msae.core.config import require
+from msae.core.errors import CheckpointError, ConfigError, MismatchError, MsaeError
+from msae.core.spec import require_same_source
+from msae.sae import SparseAutoencoder, load
+from msae.studies.comparison import Comparison, levels_frame, overlap_frame, rate_frame
+from msae.training import Run
+
+Comparable = Run | SparseAutoencoder | str | Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """What is shown under one name: the levels of one nested SAE, or several SAEs, the narrowest first, as levels."""
+
+    name: str
+    saes: tuple[SparseAutoencoder, ...]
+    store: Path | None = None
+
+    @property
+    def members(self) -> list[tuple[str, SparseAutoencoder]]:
+        """The SAEs with names of their own."""
+        if len(self.saes) == 1:
+            return [(self.name, self.saes[0])]
+        return [(f"{self.name}/{sae.d_sae}", sae) for sae in self.saes]
+
+
+def compare_levels(
+    sae: Comparable,
+    store: ActivationStore | str | Path | None = None,
+    *,
+    source: ActivationSource | None = None,
+    ce: bool = True,
+    n_tokens: int = 65_536,
+    eval_tokens: int = 16_384,
+    progress: bool = False,
+    force: bool = False,
+) -> Comparison:
+    """The levels of one SAE: what each is worth, and which latents of one band are which of another.
+
+    `store`: None takes the one a run was trained on. Latents are matched on its first `n_tokens` rows; figures are
+    measured on `eval_tokens` of its holdout (without one, of the store). CE needs the model: `source`, or where the
+    store says it was; `ce=False` leaves it alone.
+
+    Raises `ConfigError` for an SAE of one level or without a store, `MismatchError` when SAE and store do not belong
+    together (with `force`, warns).
+    """
+    (series,) = _series([sae])
+    (own,) = series.saes
+    if own.n_levels == 1:
+        raise ConfigError(f"{series.name} has one level, of width {own.d_sae}: compare it with others (compare_runs)")
+    rows = _store(store, [series])
+    _require_match([series], rows, force)
+    level = own.level_of.cpu().numpy()
+    groups = Groups(
+        group=level, sae=np.zeros_like(level), level=level, latent=np.arange(own.d_sae), names=(series.name,)
+    )
+    names = [f"level {g}" for g in range(own.n_levels)]
+    return _compared([series], rows, groups, names, source, ce, n_tokens, eval_tokens, progress, force)
+
+
+def compare_runs(
+    runs: Sequence[Comparable | Sequence[Comparable]] | Mapping[str, Comparable | Sequence[Comparable]],
+    store: ActivationStore | str | Path | None = None,
+    *,
+    source: ActivationSource | None = None,
+    ce: bool = True,
+    n_tokens: int = 65_536,
+    eval_tokens: int = 16_384,
+    progress: bool = False,
+    force: bool = False,
+) -> Comparison:
+    """Several SAEs that read the same activations: figures side by side, and which latents of one are which of another.
+
+    `runs`: runs, saved SAEs or their folders, or SAEs in memory; with a mapping, under names of your own. A sequence of
+    them, or a folder of runs such as ``RUN/independent``, counts as one series: its SAEs, each of one level, stand
+    beside the levels of a nested one. The other settings are those of `compare_levels`.
+
+    Raises `ConfigError` for fewer than two SAEs, two of one name or none with a store, `MismatchError` when they do not
+    read the same activations (with `force`, warns).
+    """
+    series = _series(runs)
+    rows = _store(store, series)
+    _require_match(series, rows, force)
+    members = [member for one in series for member in one.members]
+    if len(members) < 2:
+        raise ConfigError(f"one SAE was given ({members[0][0]}): compare its levels (compare_levels), or give more")
+    sizes = [sae.d_sae for _, sae in members]
+    of_sae = np.repeat(np.arange(len(members)), sizes)
+    groups = Groups(
+        group=of_sae,
+        sae=of_sae,
+        level=np.concatenate([_level_shown(one, place) for one in series for place in range(len(one.saes))]),
+        latent=np.concatenate([np.arange(size) for size in sizes]),
+        names=tuple(name for name, _ in members),
+    )
+    names = list(groups.names)
+    return _compared(series, rows, groups, names, source, ce, n_tokens, eval_tokens, progress, force)
+
+
+def _compared(
+    series: Sequence[Series],
+    store: ActivationStore,
+    groups: Groups,
+    names: list[str],
+    source: ActivationSource | None,
+    ce: bool,
+    n_tokens: int,
+    eval_tokens: int,
+    progress: bool,
+    force: bool,
+) -> Comparison:
+    for name, count in (("n_tokens", n_tokens), ("eval_tokens", eval_tokens)):
+        require(count > 0, name, count, "at least one token")
+    n_rows = min(n_tokens, store.n_rows)
+    notes: list[str] = []
+    if source is None and ce:
+        source, notes = _model(store)
+    saes = [sae for one in series for sae in one.saes]
+    tables = [encode_all(sae, store, n_rows, progress=progress, force=force) for sae in saes]
+    evaluated = [_evaluated(sae, store, source, eval_tokens, progress, force) for sae in saes]
+    codes = joined(tables)
+    directions = torch.cat([torch.nn.functional.normalize(sae.W_dec.detach().float().cpu(), dim=1) for sae in saes])
+    null = shifted(codes, Origin.of(store, n_rows))
+    pairs = latent_pairs(codes, null, directions, groups)
+    live = {names[g]: int((codes.counts[groups.group == g] > 0).sum()) for g in range(len(names))}
+    by_series, place = [], 0
+    for one in series:
+        own = slice(place, place + len(one.saes))
+        by_series.append((one.name, evaluated[own], _rates(one.saes, tables[own], store)))
+        place = own.stop
+    notes += sorted({note for table in evaluated for note in table.sample.notes})
+    return Comparison(
+        levels=levels_frame([(name, tables_) for name, tables_, _ in by_series]),
+        pairs=pairs,
+        overlap=overlap_frame(pairs, groups, live),
+        rate=rate_frame([(name, rates) for name, _, rates in by_series]),
+        n_tokens=n_rows,
+        notes=tuple(notes),
+    )
+
+
+def _evaluated(
+    sae: SparseAutoencoder,
+    store: ActivationStore,
+    source: ActivationSource | None,
+    n_tokens: int,
+    progress: bool,
+    force: bool,
+) -> LevelTable:
+    if source is not None and (store.manifest.context_rows or store.holdout is not None):
+        return evaluate_levels(sae, source, store, n_tokens=n_tokens, progress=progress, force=force)
+    rows = store.holdout or store
+    return evaluate_rows(sae, rows, n_tokens=min(n_tokens, rows.n_rows), progress=progress, force=force)
+
+
+def _rates(saes: Sequence[SparseAutoencoder], tables: Sequence[CodeTable], store: ActivationStore) -> list[dict]:
+    settings, out = RateDistortion(), []
+    for place, (sae, codes) in enumerate(zip(saes, tables, strict=True)):
+        rms = root_mean_square(codes)
+        records, _ = rate_and_fvu(sae, codes, store, [step * rms for step in settings.steps], settings.tokens)
+        for record in records:
+            level = record["level"] if len(saes) == 1 else place
+            step = settings.steps[record.pop("s")]
+            out.append({**record, "level": level, "width": sae.prefix_widths[record["level"]], "step_over_rms": step})
+    return out
+
+
+def _model(store: ActivationStore) -> tuple[ActivationSource | None, list[str]]:
+    """The model the store records, and a note where it is not to be had."""
+    if store.spec.kind != "transformer_lens":
+        return None, []
+    from msae.activations.reopen import reopen
+
+    try:
+        return reopen(store.spec), []
+    except MsaeError as error:
+        return None, [f"The model could not be opened, so there is no CE: {error}"]
+
+
+def _store(store: ActivationStore | str | Path | None, series: Sequence[Series]) -> ActivationStore:
+    if isinstance(store, ActivationStore):
+        return store
+    recorded = next((one.store for one in series if one.store is not None), None)
+    if store is None and recorded is None:
+        raise ConfigError("SAEs alone do not say where activations are: name a store")
+    return ActivationStore.open(store if store is not None else recorded)  # type: ignore[arg-type]
+
+
+def _require_match(series: Sequence[Series], store: ActivationStore, force: bool) -> None:
+    """Before anything is computed: every SAE reads what the store holds."""
+    for name, sae in (member for one in series for member in one.members):
+        if sae.source is not None:
+            require_same_source(sae.source, store.spec, what=f"{name} and the store {store.path}", force=force)
+        if sae.d_in != store.d_in:
+            raise MismatchError(f"{name} reads d_in = {sae.d_in} numbers, the rows of {store.path} have {store.d_in}")
+
+
+def _level_shown(series: Series, place: int) -> np.ndarray:
+    sae = series.saes[place]
+    return sae.level_of.cpu().numpy() if len(series.saes) == 1 else np.full(sae.d_sae, place)
+
+
+def _series(
+    runs: Sequence[Comparable | Sequence[Comparable]] | Mapping[str, Comparable | Sequence[Comparable]],
+) -> list[Series]:
+    if isinstance(runs, str | Path | Run | SparseAutoencoder):
+        runs = [runs]
+    named: Iterable[tuple[str | None, Any]] = runs.items() if isinstance(runs, Mapping) else ((None, r) for r in runs)
+    series = [_one_series(name, item, number) for number, (name, item) in enumerate(named)]
+    if not series:
+        raise ConfigError("no run was given to compare")
+    names = [name for one in series for name, _ in one.members]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"two of what is compared are called {twice[0]!r}: give names, as in {{'name': run, …}}")
+    return series
+
+
+def _one_series(name: str | None, item: Any, number: int) -> Series:
+    if isinstance(item, SparseAutoencoder):
+        return Series(name=name or f"SAE {number}", saes=(item,))
+    if isinstance(item, str | Path):
+        return _from_path(name or str(item), Path(item))
+    if isinstance(item, Run):
+        return Series(name=name or str(item.path), saes=(item.sae,), store=item.store_path)
+    parts = [_one_series(None, part, place) for place, part in enumerate(item)]
+    return _side_by_side(name or f"series {number}", parts)
+
+
+def _from_path(name: str, path: Path) -> Series:
+    if (path / "config.json").is_file():
+        run = Run.open(path)
+        return Series(name=name, saes=(run.sae,), store=run.store_path)
+    inside = sorted(file.parent for file in path.glob("*/config.json"))
+    if inside:
+        return _side_by_side(name, [_from_path(str(folder), folder) for folder in inside])
+    if not (path / "cfg.json").is_file():
+        raise CheckpointError(f"{path} is no run (config.json), saved SAE (cfg.json) or folder of runs")
+    return Series(name=name, saes=(load(path),))
+
+
+def _side_by_side(name: str, parts: Sequence[Series]) -> Series:
+    saes = sorted((sae for part in parts for sae in part.saes), key=lambda sae: sae.d_sae)
+    widths = [sae.d_sae for sae in saes]
+    nested = [sae.prefix_widths for sae in saes if sae.n_levels > 1]
+    if not saes or len(set(widths)) < len(widths) or (nested and len(saes) > 1):
+        raise ConfigError(
+            f"{name}: SAEs are shown as the levels of one series when each has one level and a width of its own; these "
+            f"have widths {widths}" + (f" and levels {nested}" if nested else "")
+        )
+    return Series(name=name, saes=tuple(saes), store=next((part.store for part in parts if part.store), None))

@@ -1,0 +1,166 @@
+"""`Comparison`: what `compare_levels` and `compare_runs` found, as data frames, a figure, and for the eye."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from msae.analysis.level_table import LevelTable
+from msae.analysis.matching import BY_BOTH, BY_COSINE, BY_FIRING, Groups
+from msae.analysis.tables import about, write_tables
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+SHOWN = ("run", "level", "width", "l0", "fvu", "ce_sae", "ce_recovered", "kl", "dead", "dense", "bits")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Tidy tables, one row a thing.
+
+    `levels`: a level of a run (columns: `msae.analysis.level_table.DEFINITIONS`). `pairs`: two latents that are near
+    each other in direction or in firing (columns: `msae.analysis.matching.LATENT_PAIRS`, an Arrow table). `overlap`:
+    two groups, how many of a's live latents are matched in b, and how near the nearest is on average. `rate`: a level
+    and a quantiser step, bits a token and FVU. `notes`: what a reader must know.
+    """
+
+    levels: pd.DataFrame
+    pairs: pa.Table
+    overlap: pd.DataFrame
+    rate: pd.DataFrame
+    n_tokens: int
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def matches(self) -> pd.DataFrame:
+        """The pairs that are matched: each the other's nearest, beyond chance; those matched by both first."""
+        frame = self.pairs.to_pandas()
+        kept = frame[frame["matched"].notna()].astype({"matched": str})
+        order = kept["matched"].map({BY_BOTH: 0, BY_COSINE: 1, BY_FIRING: 2}).to_numpy()
+        return kept.iloc[np.lexsort((-kept["cosine"].to_numpy(), order))].reset_index(drop=True)
+
+    @property
+    def chance(self) -> dict[str, float]:
+        """The cosine and the phi above which a match counts: the 99.9th percentiles of the nulls."""
+        kept = about(self.pairs)
+        return {name: float(kept[name]) for name in ("least_cosine", "least_phi")}
+
+    def figure(self) -> Any:
+        """A plotly figure: FVU, CE recovered, L0 and dead by width, rate–distortion, and which part of each is found in the others."""
+        from msae.plots.comparison import comparison_figure
+
+        return comparison_figure(_records(self.levels), _records(self.rate), _records(self.overlap))
+
+    def write(self, folder: str | Path) -> list[Path]:
+        """Write ``compare_levels``, ``compare_pairs``, ``compare_overlap`` and ``compare_rate`` to `folder`."""
+        frames = {"levels": self.levels, "overlap": self.overlap, "rate": self.rate}
+        tables = {f"compare_{n}": pa.Table.from_pandas(frame, preserve_index=False) for n, frame in frames.items()}
+        return write_tables({**tables, "compare_pairs": self.pairs}, Path(folder))
+
+    def __rich__(self) -> Group:
+        from rich.console import Group
+        from rich.text import Text
+
+        tables = (_rich_table(title, frame) for title, frame in self._shown().items())
+        return Group(*tables, Text("\n".join([self._said(), *self.notes])))
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        tables = (
+            f"<b>{escape(title)}</b>{frame.to_html(index=False, border=0, float_format=_short)}"
+            for title, frame in self._shown().items()
+        )
+        return "".join(tables) + "".join(f"<p>{escape(line)}</p>" for line in (self._said(), *self.notes))
+
+    def _shown(self) -> dict[str, pd.DataFrame]:
+        columns = [name for name in SHOWN if not self.levels[name].isna().all()]
+        return {"What each level is worth": self.levels[columns], "Latents found again": self.overlap}
+
+    def _said(self) -> str:
+        chance = self.chance
+        return (
+            f"Latents on {self.n_tokens:,} tokens. Matched: each the other's nearest, by cosine above "
+            f"{chance['least_cosine']:.3f} or by phi of firing above {chance['least_phi']:.3f} (99.9th percentiles of "
+            "the nulls). .figure() draws it; .levels, .matches, .overlap and .rate are data frames."
+        )
+
+
+def levels_frame(series: Iterable[tuple[str, Sequence[LevelTable]]]) -> pd.DataFrame:
+    """One row a level; where a series has several SAEs of one level each, they are numbered through as its levels."""
+    rows: list[dict[str, Any]] = []
+    for name, tables in series:
+        for place, table in enumerate(tables):
+            for row in table.records():
+                rows.append({"run": name, **row, **({"level": place} if len(tables) > 1 else {})})
+    return pd.DataFrame(rows)
+
+
+def rate_frame(series: Iterable[tuple[str, Sequence[Mapping[str, Any]]]]) -> pd.DataFrame:
+    """One row a level and step."""
+    return pd.DataFrame([{"run": name, **record} for name, records in series for record in records])
+
+
+def overlap_frame(pairs: pa.Table, groups: Groups, live: Mapping[str, int]) -> pd.DataFrame:
+    """One row an ordered pair of groups: of a's live latents, how many are matched in b, and how near b comes."""
+    frame = pairs.to_pandas()
+    one_sae = len(groups.names) == 1
+    of = {
+        x: [f"level {level}" for level in frame[f"level_{x}"]] if one_sae else frame[f"sae_{x}"].astype(str).tolist()
+        for x in ("a", "b")
+    }
+    frame = frame.assign(group_a=of["a"], group_b=of["b"], matched=frame["matched"].astype(object))
+    rows = []
+    for a in live:
+        for b in live:
+            if a == b:
+                continue
+            forward = frame[(frame.group_a == a) & (frame.group_b == b)]
+            here, side = (forward, "a") if len(forward) else (frame[(frame.group_a == b) & (frame.group_b == a)], "b")
+            nearest, partner = here[here[f"nearest_of_{side}"]], here[here[f"partner_of_{side}"]]
+            by = here["matched"].value_counts()
+            both, cosine, firing = (int(by.get(name, 0)) for name in (BY_BOTH, BY_COSINE, BY_FIRING))
+            rows.append(
+                {
+                    "a": a,
+                    "b": b,
+                    "live": live[a],
+                    "matched": both + cosine + firing,
+                    "by_both": both,
+                    "share": (both + cosine + firing) / live[a] if live[a] else None,
+                    "mean_cosine": float(nearest["cosine"].mean()) if len(nearest) else None,
+                    "mean_phi": float(partner["phi"].mean()) if len(partner) else None,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return frame.astype(object).where(frame.notna(), None).to_dict("records")
+
+
+def _rich_table(title: str, frame: pd.DataFrame) -> Any:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for name in frame.columns:
+        table.add_column(name.replace("_", " "), justify="left" if name in ("run", "a", "b") else "right")
+    for row in frame.itertuples(index=False):
+        table.add_row(*(_short(value) for value in row))
+    return table
+
+
+def _short(value: Any) -> str:
+    if value is None or (isinstance(value, float) and not np.isfinite(value)):
+        return "n/a"
+    if isinstance(value, float | np.floating):
+        return f"{value:.4g}"
+    return str(value) if isinstance(value, str) else f"{value:,}"
