@@ -91,7 +91,8 @@ class ConstrainedAdam:
         _require_finite(norm)
         factor = min(1.0, grad_clip / (norm + 1e-6))
         scale1, scale2 = self._bias_corrections()
-        numbers = torch.tensor([factor, lr / scale1, self.beta1, self.beta2, scale2, EPSILON], dtype=torch.float32)
+        step, epsilon = lr * scale2 / scale1, EPSILON * scale2
+        numbers = torch.tensor([factor, step, 1 - self.beta1, 1 - self.beta2, epsilon], dtype=torch.float32)
         for slot, gradient, along in zip(self._slots, gradients, alongs, strict=True):
             arrays = (slot.value, gradient, slot.mean, slot.square, along)
             adam_rows(*(array.numpy() for array in arrays), slot.name == "W_dec", *numbers.numpy())

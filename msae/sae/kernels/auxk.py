@@ -1,14 +1,20 @@
-"""AuxK with its gradients written out: dense, but over the dead latents only."""
+"""AuxK with its gradients written out: dense, but over the dead latents only, and a block of rows at a time.
+
+A block of pre-activations stays in the cache from the product that makes it to the last that reads it, and bounds the
+memory: no array of batch × dead latents is held.
+"""
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from msae.sae.activation_fns import largest_per_row
 from msae.sae.autoencoder import SparseAutoencoder
+from msae.sae.kernels.products import keep_largest_per_row
 from msae.sae.losses import Objective, auxk_budget
+
+BLOCK = 1 << 19
 
 
 def add_auxk_gradients(
@@ -26,23 +32,34 @@ def add_auxk_gradients(
     bands = zip((0, *objective.auxk_widths), objective.auxk_widths, objective.auxk_weights, strict=False)
     for lo, hi, weight in bands:
         dead = objective.dead[lo:hi].nonzero().squeeze(1) + lo
-        if len(dead) == 0:
-            continue
-        residual = residuals[hi]
-        spread = (residual - residual.mean(0)).square().sum()
-        W_enc, W_dec = sae.W_enc.T[dead], sae.W_dec[dead]
-        z = torch.addmm(sae.b_enc[dead], centred, W_enc.T)
-        codes = torch.where(largest_per_row(z, auxk_budget(sae.d_in, len(dead))) & (z > 0), z, 0.0)
-        error = codes @ W_dec - residual
-        loss = error.square().sum() / spread
-        if not torch.isfinite(loss):
-            continue
-        total += weight * loss
-        pull = error.mul_(2 * objective.auxk_alpha * weight / spread)
-        code_gradient = torch.where(codes > 0, pull @ W_dec.T, 0.0)
-        bias_gradient = code_gradient.sum(0)
-        sae.W_dec.grad.index_add_(0, dead, codes.T @ pull)  # type: ignore[union-attr]
-        sae.W_enc.grad.T.index_add_(0, dead, code_gradient.T @ centred)  # type: ignore[union-attr]
-        sae.b_enc.grad.index_add_(0, dead, bias_gradient)  # type: ignore[union-attr]
-        sae.b_dec.grad.sub_(bias_gradient @ W_enc)  # type: ignore[union-attr]
+        if len(dead):
+            total += weight * _add_band(sae, centred, residuals[hi], dead, objective.auxk_alpha * weight)
     return total
+
+
+def _add_band(
+    sae: SparseAutoencoder, centred: Tensor, residual: Tensor, dead: Int[Tensor, " dead"], factor: float
+) -> Float[Tensor, ""]:
+    """`factor` · ∂(‖r − r̂‖² / ‖r − r̄‖²) into the gradients, r̂ made by `dead`; zero and nothing if it is not finite."""
+    W_enc, W_dec, b_enc = sae.W_enc.T[dead], sae.W_dec[dead], sae.b_enc[dead]
+    spread = (residual - residual.mean(0)).square().sum()
+    budget = auxk_budget(sae.d_in, len(dead))
+    into_encoder, into_decoder, into_bias = torch.zeros_like(W_enc), torch.zeros_like(W_dec), torch.zeros_like(b_enc)
+    loss = torch.zeros_like(spread)
+    n_rows = max(64, BLOCK // len(dead))
+    for x, r in zip(centred.split(n_rows), residual.split(n_rows), strict=True):
+        codes = keep_largest_per_row(torch.addmm(b_enc, x, W_enc.T), budget)
+        error = torch.addmm(r, codes, W_dec, beta=-1)
+        loss += error.square().sum() / spread
+        pull = error.mul_(2 * factor / spread)
+        slope = (pull @ W_dec.T).masked_fill_(codes == 0, 0.0)
+        into_decoder.addmm_(codes.T, pull)
+        into_encoder.addmm_(slope.T, x)
+        into_bias += slope.sum(0)
+    if not torch.isfinite(loss):
+        return torch.zeros_like(loss)
+    sae.W_dec.grad.index_add_(0, dead, into_decoder)  # type: ignore[union-attr]
+    sae.W_enc.grad.T.index_add_(0, dead, into_encoder)  # type: ignore[union-attr]
+    sae.b_enc.grad.index_add_(0, dead, into_bias)  # type: ignore[union-attr]
+    sae.b_dec.grad.sub_(into_bias @ W_enc)  # type: ignore[union-attr]
+    return loss

@@ -4,10 +4,8 @@ The encoder's product is made a block of latents at a time, and only entries abo
 comes from the last batch; it is a guess that decides how much work is done, never what is found: when too few entries
 pass, the search goes on until the selection is certain, so the result equals that of a dense search.
 
-Where the processor multiplies bf16 much faster than fp32, blocks are screened in bf16. Rounding to bf16 is off by at
-most u = 2⁻⁸ of a number, so by Cauchy–Schwarz a product is off by at most (2u + u²) ‖x‖‖w‖; summing d_in terms in
-float32 adds at most d_in · 2⁻²³ ‖x‖‖w‖, and the result is rounded once more. A floor lowered by that much loses
-nothing; the entries that pass are computed in fp32.
+Blocks of rounded numbers are searched first where that pays (`search`); where too many entries pass, as when a few
+inputs are far larger than the rest, the rest of the batch is searched in float32.
 """
 
 from __future__ import annotations
@@ -21,15 +19,12 @@ from torch import Tensor
 
 from msae.sae.activation_fns import BatchTopK, JumpReLU, TopK, counts_per_row, largest
 from msae.sae.autoencoder import SparseAutoencoder
-from msae.sae.kernels.products import sampled_product, stable_order
-from msae.sae.kernels.scan import entries_above
+from msae.sae.kernels.products import stable_order
+from msae.sae.kernels.search import PlainSearch, search_for
 
 FLOOR_RATIO = 0.9
 SAMPLE_ROWS = 64
-BF16 = 2.0**-8
-BF16_PRODUCT = 2 * BF16 + BF16**2
-FLOAT32 = 2.0**-23
-BF16_PAYS_ABOVE = 1 << 28
+SCREENING_PAYS_BELOW = 1 / 32
 
 
 @dataclass(frozen=True)
@@ -115,56 +110,16 @@ class CandidateFinder:
     def above(self, sae: SparseAutoencoder, centred: Tensor, floor: Tensor) -> Entries:
         """Every entry above `floor` (0-d, or one number per latent)."""
         n_columns = max(16, self.block // max(1, centred.shape[0]))
-        in_bf16 = floor.ndim == 0 and _bf16_pays(sae, centred)
-        search = _Bf16Search(sae, centred, floor) if in_bf16 else _PlainSearch(sae, centred, floor)
+        search = search_for(sae, centred, floor)
         parts = []
         for start in range(0, sae.d_sae, n_columns):
-            row, latent, pre = search.block(slice(start, min(start + n_columns, sae.d_sae)))
+            stop = min(start + n_columns, sae.d_sae)
+            row, latent, pre = search.block(slice(start, stop))
             parts.append((row, latent + start, pre))
+            if search.n_passed > SCREENING_PAYS_BELOW * centred.shape[0] * stop:
+                search = PlainSearch(sae, centred, floor)
         row, latent, pre = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
         return _by_row(row, latent, pre, centred.shape[0])
-
-
-class _PlainSearch:
-    """Blocks of pre-activations in the SAE's own dtype; `floor` is 0-d or one number per latent."""
-
-    def __init__(self, sae: SparseAutoencoder, centred: Tensor, floor: Tensor) -> None:
-        self.sae, self.centred, self.floor = sae, centred, floor
-
-    def block(self, columns: slice) -> tuple[Tensor, Tensor, Tensor]:
-        """Row, latent (counted from the block's first) and pre-activation of the entries above the floor."""
-        pre = torch.addmm(self.sae.b_enc[columns], self.centred, self.sae.W_enc[:, columns])
-        if self.floor.ndim == 0:
-            row, latent = entries_above(pre, self.floor.expand(pre.shape[0]).contiguous())
-        else:
-            row, latent = (pre > self.floor[columns]).nonzero(as_tuple=True)
-        return row, latent, pre[row, latent]
-
-
-class _Bf16Search:
-    """Blocks made in bf16 and searched above a lowered floor; what passes is computed exactly and searched again."""
-
-    def __init__(self, sae: SparseAutoencoder, centred: Tensor, floor: Tensor) -> None:
-        self.sae, self.centred, self.floor = sae, centred, floor
-        self._rounded = centred.bfloat16()
-        self._slack = (BF16_PRODUCT + sae.d_in * FLOAT32) * centred.norm(dim=1)
-
-    def block(self, columns: slice) -> tuple[Tensor, Tensor, Tensor]:
-        """Row, latent (counted from the block's first) and pre-activation of the entries above the floor."""
-        W, b = self.sae.W_enc.T[columns], self.sae.b_enc[columns]
-        rough = torch.addmm(b.bfloat16(), self._rounded, W.bfloat16().T)
-        slack = self._slack * W.norm(dim=1).max() + BF16 * b.abs().max()
-        lowered = self.floor - slack
-        row, latent = entries_above(rough, (lowered - 2 * BF16 * (lowered.abs() + slack)).bfloat16())
-        pre = sampled_product(self.centred, W, row, latent) + b[latent]
-        keep = pre > self.floor
-        return row[keep], latent[keep], pre[keep]
-
-
-def _bf16_pays(sae: SparseAutoencoder, centred: Tensor) -> bool:
-    large = centred.shape[0] * sae.d_in * sae.d_sae >= BF16_PAYS_ABOVE
-    on_cpu = centred.device.type == "cpu" and sae.dtype == torch.float32
-    return large and on_cpu and torch.cpu._is_amx_tile_supported()
 
 
 def _largest_in_each_row(entries: Entries, k: int, n_rows: int) -> Bool[Tensor, " n"]:

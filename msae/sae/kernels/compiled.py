@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -14,16 +16,19 @@ import numba
 import numpy as np
 import torch
 
-CHUNK = 64
 EXPECTED_SHARE = 8
-MIN_SHARED, SHARES_A_THREAD = 64, 2
+MIN_SHARED, SHARES_A_THREAD = 64, 8
+TOO_SMALL_TO_SQUARE = np.float32(1e-15)
+SMALLEST_SQUARE_NORM = np.float32(1e-24)
 
 
 class Compiled:
     """A loop over [start, stop), as machine code, shared out over as many threads as torch has.
 
-    The threads are Python's own, which sleep when they have nothing to do. Numba's would wait by spinning, as torch's
-    do, and two pools that spin on the same cores slow every small operation down by a scheduler's time slice.
+    The calling thread works too, and the others join as the scheduler lets them: after a product torch's own threads
+    still wait for the next by spinning, and hold their cores for a while. So shares are small, and whoever is free
+    takes the next. Numba's threads would spin as well, and two pools that spin on the same cores slow every small
+    operation down by a scheduler's time slice.
     `over`: the argument whose length is shared out.
     """
 
@@ -36,13 +41,25 @@ class Compiled:
         """Run the loop over all of `args[over]`."""
         size, n_threads = len(args[self.over]), torch.get_num_threads()
         n_shares = 1 if n_threads == 1 or size < MIN_SHARED else SHARES_A_THREAD * n_threads
-        bounds = [size * share // n_shares for share in range(n_shares + 1)]
         if n_shares == 1:
-            self.loop(0, size, *args)
-        else:
-            shares = pairwise(bounds)
-            for done in [_pool(n_threads).submit(self.loop, start, stop, *args) for start, stop in shares]:
-                done.result()
+            return self.loop(0, size, *args)
+        shares = deque(pairwise(size * share // n_shares for share in range(n_shares + 1)))
+
+        def take_shares() -> None:
+            while share := _next(shares):
+                self.loop(*share, *args)
+
+        others = [_pool(n_threads - 1).submit(take_shares) for _ in range(n_threads - 1)]
+        take_shares()
+        for other in others:
+            if not other.cancel():
+                other.result()
+
+
+def _next(shares: deque[tuple[int, int]]) -> tuple[int, int] | None:
+    with suppress(IndexError):
+        return shares.popleft()
+    return None
 
 
 @cache
@@ -53,54 +70,143 @@ def _pool(n_threads: int) -> ThreadPoolExecutor:
 def scan_block(block: Any, floor: Any) -> tuple[Any, Any]:
     """The (row, column) of every entry of `block` above its row's `floor`, sorted by row, then column (int64)."""
     counts = np.empty(block.shape[0], np.int64)
-    found = np.empty((block.shape[0], max(CHUNK, block.shape[1] // EXPECTED_SHARE)), np.int32)
+    found = np.empty((block.shape[0], max(64, block.shape[1] // EXPECTED_SHARE)), np.int32)
     _scan_rows(block, floor, found, counts)
     if counts.max(initial=0) > found.shape[1]:
         found = np.empty(block.shape, np.int32)
         _scan_rows(block, floor, found, counts)
-    ends = counts.cumsum()
-    total = int(ends[-1]) if len(ends) else 0
-    row, column = np.empty(total, np.int64), np.empty(total, np.int64)
-    _gather_rows(found, counts, ends, row, column)
-    return row, column
+    return _row_numbers(counts), found[_is_filled(found, counts)].astype(np.int64)
+
+
+def screen_int8(
+    sums: Any, row_bounds: Any, column_bounds: Any, rows: Any, columns: Any, bias: Any, floor: Any, rounding: Any
+) -> tuple[Any, Any, Any, int]:
+    """Row, column and value of every ⟨row, column⟩ + bias above `floor`; and for how many that had to be computed.
+
+    `sums`: the products of `rows` and `columns` as int8, with each row's and column's scale, norm, and norm of what
+    rounding took from it. `rounding`: the float32 error of a product, relative to both norms.
+    """
+    numbers = np.float32(floor), np.float32(rounding)
+    counts, n_passed = np.empty((2, sums.shape[0]), np.int64)
+    room = max(64, sums.shape[1] // EXPECTED_SHARE)
+    for width in (room, sums.shape[1]):
+        found, value = np.empty((sums.shape[0], width), np.int32), np.empty((sums.shape[0], width), np.float32)
+        arrays = (sums, row_bounds, column_bounds, rows, columns, bias, *numbers, found, value, counts, n_passed)
+        _screen_int8_rows(*arrays)
+        if n_passed.max(initial=0) <= width:
+            break
+    filled = _is_filled(found, counts)
+    return _row_numbers(counts), found[filled].astype(np.int64), value[filled], int(n_passed.sum())
+
+
+def _row_numbers(counts: Any) -> Any:
+    return np.repeat(np.arange(len(counts)), counts)
+
+
+def _is_filled(found: Any, counts: Any) -> Any:
+    return np.arange(found.shape[1]) < counts[:, None]
+
+
+def _write_flagged(flags: Any, out: Any) -> Any:
+    """Write the indices of the true `flags` into `out` as far as they fit, and return their number.
+
+    Few are true, so they are read eight at a time. (Their number must be a multiple of eight.)
+    """
+    n = 0
+    words = flags.view(np.uint64)
+    for w in range(words.shape[0]):
+        if words[w] != 0:
+            for c in range(8 * w, 8 * w + 8):
+                if flags[c]:
+                    if n < out.shape[0]:
+                        out[n] = c
+                    n += 1
+    return n
+
+
+write_flagged = numba.njit(nogil=True, cache=True)(inspect.unwrap(_write_flagged))
 
 
 def _scan(start_row: Any, stop_row: Any, block: Any, floor: Any, found: Any, counts: Any) -> None:
     """For each row r: the columns of its entries above floor[r], into found[r] as far as they fit.
 
-    `counts[r]` is their number, which can be larger than what fits. A chunk is first tested as a whole, which compiles
-    to a few vector instructions; only a chunk with an entry in it is looked at one by one.
+    `counts[r]` is their number, which can be larger than what fits.
     """
+    flags = np.zeros(-(-block.shape[1] // 8) * 8, np.bool_)
     for r in range(start_row, stop_row):
+        for c in range(block.shape[1]):
+            flags[c] = block[r, c] > floor[r]
+        counts[r] = write_flagged(flags, found[r])
+
+
+def _screen_int8(
+    start_row: Any,
+    stop_row: Any,
+    sums: Any,
+    row_bounds: Any,
+    column_bounds: Any,
+    rows: Any,
+    columns: Any,
+    bias: Any,
+    floor: Any,
+    rounding: Any,
+    found: Any,
+    value: Any,
+    counts: Any,
+    n_passed: Any,
+) -> None:
+    """Row by row: what may exceed the floor when raised by the most that rounding can have taken, then what does.
+
+    `n_passed[r]` can be larger than what fits into found[r]; the row is then not complete.
+    """
+    flags = np.zeros(-(-sums.shape[1] // 8) * 8, np.bool_)
+    for r in range(start_row, stop_row):
+        scale, norm, lost = row_bounds[0, r], row_bounds[1, r], row_bounds[2, r]
+        reach, rounded_norm = lost + rounding * norm, norm + lost
+        for c in range(sums.shape[1]):
+            slack = reach * column_bounds[1, c] + rounded_norm * column_bounds[2, c] + rounding * abs(bias[c])
+            flags[c] = np.float32(sums[r, c]) * (scale * column_bounds[0, c]) + bias[c] + slack > floor
+        n_passed[r] = write_flagged(flags, found[r])
         n = 0
-        for start in range(0, block.shape[1], CHUNK):
-            chunk = block[r, start : start + CHUNK]
-            any_above = False
-            for c in range(chunk.shape[0]):
-                any_above |= chunk[c] > floor[r]
-            if any_above:
-                for c in range(chunk.shape[0]):
-                    if chunk[c] > floor[r]:
-                        if n < found.shape[1]:
-                            found[r, n] = start + c
-                        n += 1
+        for i in range(min(n_passed[r], found.shape[1])):
+            c = found[r, i]
+            pre = np.float32(0.0)
+            for d in range(rows.shape[1]):
+                pre += rows[r, d] * columns[c, d]
+            pre += bias[c]
+            if pre > floor:
+                found[r, n] = c
+                value[r, n] = pre
+                n += 1
         counts[r] = n
 
 
-def _gather(start_row: Any, stop_row: Any, found: Any, counts: Any, ends: Any, row: Any, column: Any) -> None:
-    """Write each row's columns one after the other."""
+def _to_int8(start_row: Any, stop_row: Any, rows: Any, out: Any, bounds: Any) -> None:
+    """Each row in units of its largest magnitude / 127, rounded; see `search._in_int8` for `bounds`."""
     for r in range(start_row, stop_row):
-        start = ends[r] - counts[r]
-        for i in range(counts[r]):
-            row[start + i] = r
-            column[start + i] = found[r, i]
+        largest, square, lost = np.float32(0.0), np.float32(0.0), np.float32(0.0)
+        for c in range(rows.shape[1]):
+            largest = max(largest, abs(rows[r, c]))
+        scale = largest / np.float32(127.0)
+        inverse = np.float32(1.0) / scale if largest > TOO_SMALL_TO_SQUARE else np.float32(0.0)
+        for c in range(rows.shape[1]):
+            value = rows[r, c]
+            rounded = np.rint(value * inverse)
+            out[r, c] = np.int8(rounded)
+            square += value * value
+            lost += (value - rounded * scale) * (value - rounded * scale)
+        if largest > TOO_SMALL_TO_SQUARE:
+            bounds[0, r], bounds[1, r], bounds[2, r] = scale, math.sqrt(square), math.sqrt(lost)
+        else:
+            bounds[0, r] = scale
+            bounds[1, r] = bounds[2, r] = largest * math.sqrt(np.float32(rows.shape[1]))
 
 
 def _row_moments(start_row: Any, stop_row: Any, gradient: Any, parameter: Any, along: Any, square: Any) -> None:
     """For each row: ⟨gradient, parameter⟩ and ‖gradient‖²."""
     for r in range(start_row, stop_row):
-        a = 0.0
-        s = 0.0
+        a = np.float32(0.0)
+        s = np.float32(0.0)
         for c in range(gradient.shape[1]):
             g = gradient[r, c]
             a += g * parameter[r, c]
@@ -120,29 +226,29 @@ def _adam_rows(
     unit_rows: Any,
     factor: Any,
     step: Any,
-    beta1: Any,
-    beta2: Any,
-    scale2: Any,
+    rate1: Any,
+    rate2: Any,
     epsilon: Any,
 ) -> None:
     """One Adam step for every row, its gradient less `along` · row, times `factor`; with `unit_rows`, rows end unit.
 
-    `step`: learning rate over the first moment's bias correction; `scale2`: root of the second's.
+    All numbers are float32, or the loop would run in float64 at half the speed. `rate1`, `rate2`: 1 − β₁ and 1 − β₂.
+    `step` and `epsilon` are corrected for the moments' bias: lr · √(1 − β₂ᵗ) / (1 − β₁ᵗ) and ε · √(1 − β₂ᵗ).
     """
     for r in range(start_row, stop_row):
-        norm = 0.0
+        norm = np.float32(0.0)
         for c in range(parameter.shape[1]):
             p = parameter[r, c]
             g = (gradient[r, c] - along[r] * p) * factor
-            m = mean[r, c] + (1 - beta1) * (g - mean[r, c])
-            v = beta2 * square[r, c] + (1 - beta2) * g * g
+            m = mean[r, c] + rate1 * (g - mean[r, c])
+            v = square[r, c] + rate2 * (g * g - square[r, c])
             mean[r, c] = m
             square[r, c] = v
-            p -= step * m / (math.sqrt(v) / scale2 + epsilon)
+            p -= step * m / (math.sqrt(v) + epsilon)
             parameter[r, c] = p
             norm += p * p
         if unit_rows:
-            inverse = 1 / max(math.sqrt(norm), 1e-12)
+            inverse = np.float32(1.0) / np.sqrt(max(norm, SMALLEST_SQUARE_NORM))
             for c in range(parameter.shape[1]):
                 parameter[r, c] *= inverse
 
@@ -157,6 +263,37 @@ def _count_order(key: Any, ends: Any, order: Any) -> None:
     for i in range(key.shape[0]):
         order[ends[key[i]]] = i
         ends[key[i]] += 1
+
+
+def _keep_largest(start_row: Any, stop_row: Any, bits: Any, count: Any) -> None:
+    """In place: each row keeps its `count` largest positive numbers, of equal ones the first, and zeros elsewhere.
+
+    `bits`: float32 numbers as int32, which order those above zero as they are. So the cut can be found by bisection:
+    the smallest c with at most `count` entries above it. Each pass is a few vector instructions.
+    """
+    for r in range(start_row, stop_row):
+        row = bits[r]
+        low, high, n_above, n_positive = np.int32(0), np.int32(0), np.int32(0), np.int32(0)
+        for c in range(row.shape[0]):
+            high = max(high, row[c])
+            n_positive += np.int32(row[c] > 0)
+        if n_positive <= count:
+            high, n_above = np.int32(0), np.int32(count)
+        while n_above != count and high - low > 1:
+            middle = low + (high - low) // np.int32(2)
+            n = np.int32(0)
+            for c in range(row.shape[0]):
+                n += np.int32(row[c] > middle)
+            if n > count:
+                low = middle
+            else:
+                high, n_above = middle, n
+        n_ties = count - n_above
+        for c in range(row.shape[0]):
+            if row[c] == high and n_ties > 0:
+                n_ties -= 1
+            elif row[c] <= high:
+                row[c] = 0
 
 
 def _dots(start_entry: Any, stop_entry: Any, A: Any, B: Any, row: Any, column: Any, out: Any) -> None:
@@ -261,9 +398,11 @@ def _gather_gradients(
 
 
 _scan_rows = Compiled(_scan)
-_gather_rows = Compiled(_gather)
+_screen_int8_rows = Compiled(_screen_int8)
+to_int8 = Compiled(_to_int8)
 row_moments = Compiled(_row_moments)
 adam_rows = Compiled(_adam_rows)
+keep_largest = Compiled(_keep_largest)
 dots = Compiled(_dots, over=2)
 decode_levels = Compiled(_decode_levels, over=5)
 gather_gradients = Compiled(_gather_gradients)

@@ -1,13 +1,15 @@
-"""The two sparse products all else is made of: entries of a dense product, and weighted sums of gathered rows."""
+"""What all else is made of: entries of a dense product, weighted sums of gathered rows, sorting and top-k by row."""
 
 from __future__ import annotations
 
 import warnings
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from msae.sae.activation_fns import largest_per_row
 from msae.sae.kernels.scan import has_numba
 
 GATHER_CHUNK = 1 << 15
@@ -67,6 +69,16 @@ def stable_order(key: Int[Tensor, " n"], n_keys: int) -> tuple[Int[Tensor, " n"]
         count_order(key.numpy(), ends.numpy(), order.numpy())
         return order, ends
     return torch.argsort(key, stable=True), ends.cumsum(0)
+
+
+def keep_largest_per_row(values: Float[Tensor, "batch n"], count: int) -> Float[Tensor, "batch n"]:
+    """Each row's `count` largest positive entries, of equal ones the first; zeros elsewhere. May overwrite `values`."""
+    if on_compiled_path(values):
+        from msae.sae.kernels.compiled import keep_largest
+
+        keep_largest(values.numpy().view(np.int32), count)
+        return values
+    return torch.where(largest_per_row(values, count) & (values > 0), values, 0.0)
 
 
 def on_compiled_path(tensor: Tensor) -> bool:
