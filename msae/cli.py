@@ -384,6 +384,33 @@ class Analyze:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Dashboard:
+    """Open a browser on everything known about a run: levels, features, tree, splitting, absorption."""
+
+    path: Positional[Path]
+    """The run."""
+    port: int | None = None
+    """Port to serve on; by default the first free one from 8050 on."""
+    browser: bool = True
+    """Open a browser."""
+    host: str = "127.0.0.1"
+    """Address to serve on. Any other than this machine's own lets others read the run."""
+
+    def run(self) -> None:
+        """Do it."""
+        try:
+            from msae_dashboards.server import serve
+        except ImportError as error:
+            if (error.name or "").partition(".")[0] not in ("dash", "dash_ag_grid", "dash_mantine_components", "flask"):
+                raise
+            raise ConfigError(f"{error.name} is not installed: pip install 'msae[dashboards]'") from error
+        try:
+            serve(self.path, port=self.port, host=self.host, browser=self.browser)
+        except KeyboardInterrupt:
+            _say("")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Info:
     """Say what a store, a saved SAE or a run is."""
 
@@ -403,6 +430,7 @@ Command = (
     | Annotated[Train, subcommand("train")]
     | Annotated[Eval, subcommand("eval")]
     | Annotated[Analyze, subcommand("analyze")]
+    | Annotated[Dashboard, subcommand("dashboard")]
     | Annotated[Info, subcommand("info")]
 )
 

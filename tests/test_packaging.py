@@ -51,7 +51,8 @@ def tracked_files(folder: str) -> set[str]:
 def test_the_wheel_holds_every_tracked_file_of_the_package(wheel: Path) -> None:
     shipped = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert tracked_files("msae") <= shipped
-    assert {Path(name).parts[0] for name in shipped} == {"msae"}
+    assert {name.removeprefix("dashboards/") for name in tracked_files("dashboards/msae_dashboards")} <= shipped
+    assert {Path(name).parts[0] for name in shipped} == {"msae", "msae_dashboards"}
     assert not {name for name in shipped if name.endswith((".pyc", ".pt", ".pkl"))}
 
 
@@ -80,5 +81,5 @@ def test_the_installed_package_is_the_wheel_and_works(installed: Path, tmp_path:
 
 def test_the_console_script_answers(installed: Path, tmp_path: Path) -> None:
     printed = run([str(installed / "msae"), "--help"], cwd=tmp_path)
-    for command in ("demo", "harvest", "train", "eval", "info"):
+    for command in ("demo", "harvest", "train", "eval", "analyze", "dashboard", "info"):
         assert command in printed

@@ -18,6 +18,8 @@ from msae.core.files import write_atomically
 
 OK, FEW, NEVER = "ok", "too few tokens", "never fires"
 MEANING = b"description"
+GROUP_ROWS = 1 << 14
+"""Rows a Parquet row group: a reader that wants one latent's rows decodes these many, not all."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ WORD = pa.dictionary(pa.int32(), pa.string())
 
 
 def _write(table: pa.Table, path: Path) -> None:
-    pq.write_table(table, path, compression="zstd")
+    pq.write_table(table, path, compression="zstd", row_group_size=GROUP_ROWS)
 
 
 def _array(values: Any, type: pa.DataType) -> pa.Array:

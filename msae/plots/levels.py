@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from msae.analysis.level_table import LevelRow, LevelTable
-from msae.plots.theme import BLUE, GREEN, LINE_WIDTH, MARKER_SIZE, MUTED, ORANGE, SKY, template
+from msae.plots.theme import BLUE, GREEN, LINE_WIDTH, MARKER_SIZE, MUTED, ORANGE, SKY, panel_layout, template
 
 Rows = Sequence[LevelRow]
 Place = dict[str, int]
@@ -41,6 +41,16 @@ def levels_figure(table: LevelTable) -> go.Figure:
     figure.update_layout(template=template(), title=_title(table), height=PANEL_HEIGHT * lines + 120, barmode="stack")
     for index, (_, draw) in enumerate(panels):
         draw(figure, table.levels, {"row": index // COLUMNS + 1, "col": index % COLUMNS + 1})
+    return figure
+
+
+def rate_figure(table: LevelTable, *, height: int = 300) -> go.Figure:
+    """What is lost by bits a token alone, for a panel."""
+    figure = make_subplots(rows=1, cols=1)
+    figure.update_layout(panel_layout(height))
+    _rate(figure, table.levels, {"row": 1, "col": 1})
+    for index, _ in enumerate(figure.data):
+        figure.data[index].legend = "legend"
     return figure
 
 

@@ -12,6 +12,9 @@ BLUE, ORANGE, GREEN, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "
 PALETTE = (BLUE, ORANGE, GREEN, PURPLE, SKY, "#E69F00", "#000000")
 """Okabe and Ito's colours, told apart with any colour vision; figures also differ in marker and dash."""
 
+LEVEL_COLORS = (*PALETTE[:6], "#7b8794")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid")
+
 INK, MUTED, GRID = "#1f2933", "#52606d", "#e4e7eb"
 FONT = "Inter, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
 LINE_WIDTH, MARKER_SIZE = 2.5, 9
@@ -45,6 +48,35 @@ def template() -> go.layout.Template:
             "margin": {"l": 70, "r": 40, "t": 110, "b": 70},
         }
     )
+
+
+def panel_layout(height: int, *, margin: dict[str, int] | None = None) -> dict[str, object]:
+    """The layout of a small figure inside a page: no title, no background of its own, so that it fits light and dark
+    (the page's style sheet colours its text and grid)."""
+    clear = "rgba(0,0,0,0)"
+    axis = {"title": {"font": {"size": 12}, "standoff": 8}, "tickfont": {"size": 11}}
+    return {
+        "template": template(),
+        "height": height,
+        "autosize": True,
+        "paper_bgcolor": clear,
+        "plot_bgcolor": clear,
+        "font": {"size": 12},
+        "xaxis": axis,
+        "yaxis": axis,
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
+        "margin": margin or {"l": 56, "r": 12, "t": 30, "b": 44},
+    }
+
+
+def level_color(level: int) -> str:
+    """A level's colour, as its chip has it."""
+    return LEVEL_COLORS[level % len(LEVEL_COLORS)]
+
+
+def level_dash(level: int) -> str:
+    """A level's dash, for those who do not see its colour."""
+    return DASHES[level % len(DASHES)]
 
 
 def write_html(figure: go.Figure, path: Path | str) -> Path:

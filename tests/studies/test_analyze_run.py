@@ -21,7 +21,7 @@ from msae.core.errors import EvaluationError, MismatchError, StoreError
 from msae.studies.analyze_run import analyze_run
 from msae.studies.info import describe
 
-COLLECTED = {"features", "histograms", "examples", "pairs", "neighbours"}
+COLLECTED = {"features", "histograms", "bands", "examples", "pairs", "neighbours"}
 MEASURED = {"tree", "splitting", "splitting_levels", "absorption", "absorption_levels", "absorption_tokens"}
 MEASURED |= {"rate_distortion", "explanations", "splitting_tokens"}
 FOREST = msae.SyntheticForest(d_in=24, n_roots=6, root_rate=0.15, branching=(2,))

@@ -20,13 +20,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from msae.activations.source import ActivationSource
+from msae.analysis.collect.bands import BANDS, band_bounds, joined
 from msae.analysis.collect.codes import CodeTable
 from msae.analysis.collect.cofiring import Pairs, find_pairs
 from msae.analysis.collect.encode import encode_all
 from msae.analysis.collect.examples import EXAMPLES, Picked, example_columns, pick
 from msae.analysis.collect.features import FEATURES, HISTOGRAMS, FeatureStatistics
 from msae.analysis.collect.levelled import Levelled
-from msae.analysis.collect.logits import LOGITS, direct_logits
+from msae.analysis.collect.logits import LOGIT_HISTOGRAMS, LOGITS, direct_logits
 from msae.analysis.collect.neighbours import NEIGHBOURS, nearest_directions
 from msae.analysis.collect.origin import Origin, Rows
 from msae.analysis.collect.ranked import ranked
@@ -57,7 +58,8 @@ class Collected(Levelled):
     """A sample's codes and what was made of them. `rows` are read again by measurements that need activations.
 
     `source`: the model they came from, for measurements that need its predictions. `tables`: ``features``,
-    ``histograms``, ``examples``, ``pairs``, ``neighbours`` and, with an unembedding, ``logits``.
+    ``histograms``, ``bands``, ``examples``, ``pairs``, ``neighbours`` and, with an unembedding, ``logits`` and
+    ``logit_histograms``.
     """
 
     sae: SparseAutoencoder
@@ -113,10 +115,12 @@ def collect(
     level_of = sae.level_of.cpu().numpy()
     statistics = FeatureStatistics(codes, origin, settings.n_bins)
     picked: list[Picked] = []
+    bands: list[dict[str, np.ndarray]] = []
     with bar("describe latents", sae.d_sae, shown=progress) as advance:
         for block in ranked(codes):
             statistics.update(block)
             picked.append(pick(block, settings.examples))
+            bands.append(band_bounds(block, settings.examples.bands))
             advance(block.stop - block.first)
     pairs = find_pairs(codes, level_of, settings.pairs, progress=progress)
     features = statistics.features(level_of, settings.pairs.min_tokens, text)
@@ -126,6 +130,7 @@ def collect(
     tables = {
         "features": make_table(FEATURES, features, about),
         "histograms": make_table(HISTOGRAMS, statistics.histograms(), about),
+        "bands": make_table(BANDS, joined(bands), about),
         "examples": make_table(EXAMPLES, examples, {**about, "bands": settings.examples.bands}),
         "pairs": make_table(
             PAIRS, pair_columns(pairs, codes, level_of), {**about, "tested": pairs.n_tests, "kept": settings.pairs}
@@ -133,7 +138,9 @@ def collect(
         "neighbours": make_table(NEIGHBOURS, nearest_directions(sae.W_dec, level_of, settings.neighbours)),
     }
     if unembedding is not None and settings.logits:
-        tables["logits"] = make_table(LOGITS, direct_logits(sae.W_dec, unembedding, settings.logits, text))
+        logits, spread = direct_logits(sae.W_dec, unembedding, settings.logits, text, n_bins=settings.n_bins)
+        tables["logits"] = make_table(LOGITS, logits)
+        tables["logit_histograms"] = make_table(LOGIT_HISTOGRAMS, spread)
     return Collected(
         sae=sae,
         rows=rows,

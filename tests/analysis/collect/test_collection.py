@@ -59,7 +59,7 @@ def test_every_activation_function_is_encoded_as_the_sae_does(small, activation_
 
 
 def test_every_table_says_what_its_columns_mean_and_survives_the_disk(collected, tmp_path):
-    assert set(collected.tables) == {"features", "histograms", "examples", "pairs", "neighbours"}
+    assert set(collected.tables) == {"features", "histograms", "bands", "examples", "pairs", "neighbours"}
     write_tables(collected.tables, tmp_path)
     for name, table in collected.tables.items():
         assert all(meanings(table).values()), name
@@ -115,6 +115,18 @@ def test_quantile_bands_hold_equal_numbers_whatever_the_values_are():
     assert bands[:2] == [(-1, 512.0, 0), (-1, 256.0, 1)]
     expected = [(band, 2.0 ** (2 * band + up), 9 - 2 * band - up) for band in (4, 3, 2, 1, 0) for up in (1, 0)]
     assert bands[2:] == expected
+
+
+def test_bands_say_from_where_to_where_they_reach(collected):
+    bands = collected.tables["bands"].to_pylist()
+    for latent in np.flatnonzero(collected.codes.counts).tolist():
+        values = np.sort(collected.codes.values_of(latent))
+        mine = [row for row in bands if row["latent"] == latent]
+        assert sum(row["n"] for row in mine) == len(values)
+        assert sum(row["share"] for row in mine) == pytest.approx(1)
+        for row in mine:
+            first, stop = len(values) * row["band"] // 5, len(values) * (row["band"] + 1) // 5
+            assert (row["low"], row["high"], row["n"]) == (values[first], values[stop - 1], stop - first)
 
 
 def test_examples_of_a_band_are_spread_over_its_ranks(collected):
@@ -214,6 +226,10 @@ def test_logits_through_an_unembedding():
         {"latent": 1, "side": "top", "token_id": 3, "logit": 1.0},
         {"latent": 1, "side": "bottom", "token_id": 0, "logit": -1.0},
     ]
+    # Latent 1's logits are -1, 0, 0, 1: in 40 bins over [-1, 1] the zeros lie at 20.
+    spread = tables["logit_histograms"].to_pylist()[1]
+    assert (spread["low"], spread["high"]) == (-1.0, 1.0)
+    assert {place: count for place, count in enumerate(spread["counts"]) if count} == {0: 1, 20: 2, 39: 1}
     with pytest.raises(MismatchError, match="residual stream"):
         collect(sae, rows_in_one_document(x), unembedding=U.T)
 

@@ -1,0 +1,84 @@
+"""A latent's page: three columns, as the field knows them."""
+
+from __future__ import annotations
+
+import numpy as np
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from msae_dashboards.address import Address, feature_href
+from msae_dashboards.pages.page import Page, not_found
+from msae_dashboards.panels import (
+    activation_histogram,
+    cofiring,
+    examples,
+    family,
+    logit_histogram,
+    logits,
+    neighbours,
+    show,
+    summary,
+)
+from msae_dashboards.panels.latent import UnknownLatentError, latent_of
+from msae_dashboards.panels.panel import missing
+from msae_dashboards.primitives import level_chip
+from msae_dashboards.tables import MissingTableError, RunTables
+
+LEFT = (logits.PANEL, neighbours.PANEL, cofiring.PANEL, family.PANEL)
+MIDDLE = (summary.PANEL, activation_histogram.PANEL, logit_histogram.PANEL)
+RIGHT = (examples.PANEL,)
+
+
+def render(tables: RunTables, address: Address) -> Component:
+    """The head with the ways to other latents, and the columns. `level` in the query keeps to one level."""
+    try:
+        latent = latent_of(tables, address)
+    except MissingTableError as error:
+        return html.Div([html.H1(f"Feature {address.latent}"), missing(error)], className="page")
+    except UnknownLatentError as error:
+        return not_found(f"{error}.".capitalize())
+    columns = [
+        html.Div([show(panel, tables, address) for panel in panels], className=f"column {side}")
+        for side, panels in (("left", LEFT), ("middle", MIDDLE), ("right", RIGHT))
+    ]
+    return html.Div([_head(tables, address, latent), html.Div(columns, className="feature")], className="page")
+
+
+def _head(tables: RunTables, address: Address, latent: int) -> Component:
+    features = tables.features()
+    kept = next((level for level in address.numbers("level") if level < features.n_levels), None)
+    before, after = features.near(latent, kept)
+    ways = [_way("← previous", "previous", before, kept), _way("next →", "next", after, kept)]
+    among = np.arange(len(features)) if kept is None else np.flatnonzero(features.level == kept)
+    anywhere = html.Button(
+        "random",
+        type="button",
+        className="way random",
+        **{"data-random": f"{among[0]}-{among[-1]}", "data-query": _query(kept)},
+    )
+    steps = html.Nav([*ways, anywhere], className="ways", **{"aria-label": "Other features"})
+    return html.Header([html.H1(f"Feature {latent}"), steps, _levels(features.n_levels, latent, kept)])
+
+
+def _way(label: str, name: str, latent: int | None, level: int | None) -> Component:
+    if latent is None:
+        return html.Span(label, className="way off", **{"aria-disabled": "true"})
+    return dcc.Link(label, href=feature_href(latent) + _query(level), className=f"way {name}")
+
+
+def _levels(n_levels: int, latent: int, kept: int | None) -> Component:
+    """Which levels previous, next and random go through."""
+    choices: list[tuple[int | None, Component | str]] = [(None, "all levels")]
+    choices += [(level, level_chip(level)) for level in range(n_levels)]
+    links = [
+        dcc.Link(label, href=feature_href(latent) + _query(level), className="step on" if level == kept else "step")
+        for level, label in choices
+    ]
+    return html.Nav(links, className="steps", **{"aria-label": "Levels that previous and next go through"})
+
+
+def _query(level: int | None) -> str:
+    return "" if level is None else f"?level={level}"
+
+
+PAGE = Page(name="feature", title="Feature", render=render, listed=False)

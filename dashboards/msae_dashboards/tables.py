@@ -1,0 +1,128 @@
+"""`RunTables`: everything known about a run, read when asked for and again when a file has changed."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from msae.analysis.level_table import LevelTable
+from msae.core.errors import EvaluationError, MsaeError
+from msae.training import Run
+from msae_dashboards.feature_index import FeatureIndex
+from msae_dashboards.sorted_table import SortedTable
+
+T = TypeVar("T")
+Identity = tuple[int, int, int]
+
+LEVELS, METRICS, ANALYSIS, EXPLANATIONS = "levels", "metrics", "analysis", "explanations"
+FILES = {LEVELS: "results/levels.json", METRICS: "metrics.jsonl", ANALYSIS: "results/analysis.json"}
+MADE_BY = {LEVELS: "msae eval {run}", METRICS: "msae train --resume --out {run} ..."}
+ANALYZE = "msae analyze {run}"
+
+
+class MissingTableError(MsaeError):
+    """A table is not there, or not whole. `command` makes it."""
+
+    def __init__(self, name: str, path: Path, why: str, command: str) -> None:
+        super().__init__(f"{path} {why}. To make it: {command}")
+        self.name, self.path, self.why, self.command = name, path, why, command
+
+
+class RunTables:
+    """The run at `path`, read-only. Names are ``levels``, ``metrics``, ``analysis``, and of Parquet files in results/.
+
+    Everything read is kept until its file changes (device, size, time), so a run analyzed again shows at the next look.
+    Safe to share between threads. Raises `CheckpointError` when there is no run at `path`; every reader raises
+    `MissingTableError` when its file is missing, half-written or from an older version.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.run = Run.open(path)
+        self._held: dict[tuple[str, str], tuple[tuple[Identity, Identity | None], Any]] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def title(self) -> str:
+        """What to call the run: its folder's last two names."""
+        return "/".join(self.run.path.resolve().parts[-2:])
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a table (whole or not)."""
+        return self.path_of(name).is_file()
+
+    def path_of(self, name: str) -> Path:
+        """Where a table lies. Names come from code, never from a URL."""
+        return self.run.path / FILES.get(name, f"results/{name}.parquet")
+
+    def require(self, *names: str) -> None:
+        """Raise `MissingTableError` for the first that is not there."""
+        for name in names:
+            if not self.has(name):
+                raise self._missing(name, "does not exist")
+
+    def levels(self) -> LevelTable:
+        """What each level is worth."""
+        return self._read(LEVELS, "levels", LevelTable.read)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The rows logged while training."""
+        return self._read(METRICS, "metrics", lambda path: self.run.metrics())
+
+    def analysis(self) -> dict[str, Any]:
+        """What was analyzed, headline figures with their nulls, and notes."""
+        return self._read(ANALYSIS, "json", lambda path: json.loads(path.read_text(encoding="utf-8")))
+
+    def table(self, name: str) -> pa.Table:
+        """A whole table. For those that grow with the dictionary times a constant (``examples``) use `rows`."""
+        return self._read(name, "whole", pq.read_table)
+
+    def rows(self, name: str, value: int, column: str = "latent") -> list[dict[str, Any]]:
+        """The rows of a table about one latent, in the table's order. Reads only the part they lie in."""
+        table = self._read(name, "sorted", SortedTable)
+        return self._read(name, f"{column}={value}", lambda path: table.rows(column, value).to_pylist(), keep=False)
+
+    def features(self) -> FeatureIndex:
+        """All latents, as arrays to filter, sort and search; with explanations where there are any."""
+        explained = EXPLANATIONS if self.has(EXPLANATIONS) else None
+
+        def index(path: Path) -> FeatureIndex:
+            return FeatureIndex.of(pq.read_table(path), self.table(explained) if explained else None)
+
+        return self._read("features", "index", index, also=explained)
+
+    def _read(
+        self, name: str, kind: str, read: Callable[[Path], T], *, also: str | None = None, keep: bool = True
+    ) -> T:
+        """What `read` makes of a file (and of the table `also`), kept until either changes; `kind`: as what."""
+        path = self.path_of(name)
+        try:
+            identity = (_identity(path), _identity(self.path_of(also)) if also else None)
+            if not keep:
+                return read(path)
+            with self._lock:
+                held = self._held.get((name, kind))
+                if held is None or held[0] != identity:
+                    held = self._held[name, kind] = (identity, read(path))
+            return held[1]
+        except FileNotFoundError as error:
+            raise self._missing(name, "does not exist") from error
+        except (pa.ArrowException, OSError, ValueError, KeyError, EvaluationError) as error:
+            raise self._missing(name, f"cannot be read ({_first_line(error)})") from error
+
+    def _missing(self, name: str, why: str) -> MissingTableError:
+        return MissingTableError(name, self.path_of(name), why, MADE_BY.get(name, ANALYZE).format(run=self.run.path))
+
+
+def _identity(path: Path) -> Identity:
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

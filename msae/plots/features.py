@@ -1,0 +1,79 @@
+"""Figures about latents: how often they fire, how strongly, and what their direction does to the logits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from jaxtyping import Float
+
+from msae.plots.theme import GREEN, LINE_WIDTH, ORANGE, level_color, level_dash, panel_layout
+
+DENSITY_BINS = 40
+
+
+def density_figure(density_by_level: Mapping[int, Float[np.ndarray, " latents"]], *, height: int = 300) -> go.Figure:
+    """A step histogram of log10 density a level, as the share of the level's latents in each bin. Densities > 0."""
+    drawn = go.Figure(layout=panel_layout(height))
+    values = {level: np.log10(density) for level, density in density_by_level.items() if len(density)}
+    if not values:
+        return drawn
+    lowest = min(float(of_level.min()) for of_level in values.values())
+    edges = np.linspace(np.floor(lowest * 2) / 2, 0, DENSITY_BINS + 1)
+    middles = (edges[:-1] + edges[1:]) / 2
+    for level, of_level in values.items():
+        counts, _ = np.histogram(of_level, edges)
+        hover = "10<sup>%{x:.2f}</sup> of tokens: %{customdata:,} latents<extra>level " + str(level) + "</extra>"
+        line = {"color": level_color(level), "width": LINE_WIDTH, "shape": "hvh", "dash": level_dash(level)}
+        drawn.add_scatter(
+            x=middles,
+            y=counts / len(of_level),
+            customdata=counts,
+            name=f"level {level}",
+            mode="lines",
+            line=line,
+            hovertemplate=hover,
+        )
+    powers = np.arange(np.ceil(edges[0]), 1)
+    ticks = {"tickvals": powers, "ticktext": [_percent(10.0**power) for power in powers]}
+    drawn.update_xaxes(title="share of tokens on which a latent fires", **ticks)
+    drawn.update_yaxes(title="share of the level's latents", tickformat=".0%", rangemode="tozero")
+    return drawn
+
+
+def activation_figure(counts: Sequence[int], largest: float, *, height: int = 170) -> go.Figure:
+    """Bars over (0, `largest`], equally wide."""
+    return _bars(counts, 0.0, largest, [ORANGE] * len(counts), "activations", height)
+
+
+def logit_figure(counts: Sequence[int], low: float, high: float, *, height: int = 170) -> go.Figure:
+    """Bars over [`low`, `high`], those below zero in another colour."""
+    middles = _middles(low, high, len(counts))
+    colors = [ORANGE if middle < 0 else GREEN for middle in middles]
+    return _bars(counts, low, high, colors, "tokens", height)
+
+
+def _bars(counts: Sequence[int], low: float, high: float, colors: Sequence[str], what: str, height: int) -> go.Figure:
+    middles = _middles(low, high, len(counts))
+    half = (high - low) / len(counts) / 2
+    drawn = go.Figure(layout=panel_layout(height, margin={"l": 44, "r": 8, "t": 8, "b": 30}))
+    drawn.add_bar(
+        x=np.round(middles, 4),
+        y=list(counts),
+        marker={"color": list(colors) if len(set(colors)) > 1 else colors[0], "line": {"width": 0}},
+        customdata=[[f"{middle - half:.3g}", f"{middle + half:.3g}"] for middle in middles],
+        hovertemplate="%{customdata[0]} to %{customdata[1]}: %{y:,} " + what + "<extra></extra>",
+    )
+    drawn.update_layout(bargap=0.06)
+    drawn.update_yaxes(nticks=4, rangemode="tozero")
+    return drawn
+
+
+def _middles(low: float, high: float, n: int) -> Float[np.ndarray, " n"]:
+    edges = np.linspace(low, high, n + 1)
+    return (edges[:-1] + edges[1:]) / 2
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g}%"

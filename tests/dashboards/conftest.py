@@ -1,0 +1,96 @@
+"""A small real run on the demo model, analyzed; one on a hostile corpus; a server of each, and a real browser."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import msae
+from msae.studies.analyze_run import analyze_run
+from msae.studies.demo import DemoSettings, run_demo
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+TINY = DemoSettings(
+    widths=(16, 48, 128), k=6, harvest_tokens=12_000, train_tokens=120_000, eval_tokens=1_500, seed=0, layer=3
+)
+
+
+@pytest.fixture(scope="session")
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> msae.Run:
+    """A run on the demo model, small, evaluated and analyzed. Not to be changed: copy it first."""
+    folder = tmp_path_factory.mktemp("dashboards")
+    run, _ = run_demo(TINY, folder / "run", folder / "acts", progress=False)
+    analyze_run(run, progress=False)
+    return run
+
+
+@contextmanager
+def serving(run: Path) -> Iterator[str]:
+    """The address of a server of the run's pages, in a thread of this process."""
+    from msae_dashboards.server import make_local_server
+
+    server = make_local_server(run, port=0)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(scope="session")
+def site(demo_run: msae.Run) -> Iterator[str]:
+    """The address of the small run's pages."""
+    with serving(demo_run.path) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A real browser; where there is none, the tests that need it say so and skip."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if path is None:
+        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed (apt install chromium)")
+    with sync_api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Opens an address in a tab of its own, and at the end of the test refuses console errors and foreign requests."""
+    contexts, wrong = [], []
+
+    def open_(url: str, *, scheme: str = "light", width: int = 1440, height: int = 900):
+        home = url.split("/", 3)[2]
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("console", lambda said: wrong.append(f"console: {said.text}") if said.type == "error" else None)
+        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+        page.on(
+            "request",
+            lambda asked: wrong.append(f"request: {asked.url}") if not _local(asked.url, home) else None,
+        )
+        page.goto(url)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+def _local(url: str, home: str) -> bool:
+    scheme, _, rest = url.partition(":")
+    return scheme in ("data", "blob") or rest.startswith(f"//{home}/")
