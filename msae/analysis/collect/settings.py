@@ -11,7 +11,7 @@ from msae.core.config import require
 
 @dataclass(frozen=True, kw_only=True)
 class CollectSettings:
-    """What is collected. `n_bins`: bins of a latent's histogram. `neighbours`: nearest directions of either kind.
+    """What is collected. `n_bins`: bins of a latent's histograms. `neighbours`: nearest directions of either kind.
     `logits`: tokens on either side. `seed`: of the shifts of the null model."""
 
     examples: ExampleSettings = field(default_factory=ExampleSettings)
