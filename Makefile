@@ -16,7 +16,7 @@ help: ## what can be made
 
 install: $(VENV)/.installed ## .venv with msae and its development tools, pinned by constraints.txt
 
-demo: install ## train, evaluate and save a Matryoshka SAE on the model that ships with msae
+demo: install ## train, evaluate and analyze a Matryoshka SAE on the model that ships with msae
 	$(RUN)/msae demo
 
 test: install ## the default tests

@@ -66,7 +66,7 @@ class Text:
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """Train and evaluate a Matryoshka SAE on the language model that ships with msae. No download."""
+    """Train, evaluate and analyze a Matryoshka SAE on the language model that ships with msae. No download."""
 
     out: Path = Path("runs/demo")
     """The run folder."""
@@ -91,6 +91,7 @@ class Demo:
 
     def run(self) -> None:
         """Do it."""
+        from msae.studies.analyze_run import analyze_run
         from msae.studies.demo import DemoSettings, run_demo
 
         if self.replace:
@@ -99,8 +100,9 @@ class Demo:
         names = ("layer", "widths", "k", "harvest_tokens", "train_tokens", "eval_tokens", "seed")
         run, table = run_demo(DemoSettings(**{name: getattr(self, name) for name in names}), self.out, self.store)
         _print_levels(table)
-        _say(f"The run is in {run.path}: the SAE in sae/ (SAELens opens it), figures and plots in results/.")
-        _say(f"Next:  msae analyze {run.path}    (the feature tree, splitting, absorption)")
+        _print(*analyze_run(run).shown())
+        _say(f"The run is in {run.path}: the SAE in sae/ (SAELens opens it), figures, tables and plots in results/.")
+        _say(f"Next:  msae train --independent {run.path}    (plain SAEs to compare it with), then msae analyze")
         _say(f"       msae info {run.path}")
         _say(f"       python -c \"import msae; print(msae.load('{run.path}').truncate(0))\"")
         _say("       msae harvest --help, for a model of your own")

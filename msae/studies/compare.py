@@ -54,7 +54,7 @@ def compare_levels(
     source: ActivationSource | None = None,
     ce: bool = True,
     n_tokens: int = 65_536,
-    eval_tokens: int = 16_384,
+    eval_tokens: int = 8_192,
     progress: bool = False,
     force: bool = False,
 ) -> Comparison:
@@ -88,7 +88,7 @@ def compare_runs(
     source: ActivationSource | None = None,
     ce: bool = True,
     n_tokens: int = 65_536,
-    eval_tokens: int = 16_384,
+    eval_tokens: int = 8_192,
     progress: bool = False,
     force: bool = False,
 ) -> Comparison:

@@ -28,7 +28,8 @@ class Comparison:
 
     `levels`: a level of a run (columns: `msae.analysis.level_table.DEFINITIONS`). `pairs`: two latents that are near
     each other in direction or in firing (columns: `msae.analysis.matching.LATENT_PAIRS`, an Arrow table). `overlap`:
-    two groups, how many of a's live latents are matched in b, and how near the nearest is on average. `rate`: a level
+    two groups, how many of a's live latents are matched in b (by either measure, and by both), and how near the nearest
+    is on average. `rate`: a level
     and a quantiser step, bits a token and FVU. `notes`: what a reader must know.
     """
 
@@ -54,7 +55,7 @@ class Comparison:
         return {name: float(kept[name]) for name in ("least_cosine", "least_phi")}
 
     def figure(self) -> Any:
-        """A plotly figure: FVU, CE recovered, L0 and dead by width, rate–distortion, and which part of each is found in the others."""
+        """A plotly figure: FVU, CE recovered, L0 and dead by width, rate–distortion, and what is found again where."""
         from msae.plots.comparison import comparison_figure
 
         return comparison_figure(_records(self.levels), _records(self.rate), _records(self.overlap))
@@ -126,16 +127,16 @@ def overlap_frame(pairs: pa.Table, groups: Groups, live: Mapping[str, int]) -> p
             forward = frame[(frame.group_a == a) & (frame.group_b == b)]
             here, side = (forward, "a") if len(forward) else (frame[(frame.group_a == b) & (frame.group_b == a)], "b")
             nearest, partner = here[here[f"nearest_of_{side}"]], here[here[f"partner_of_{side}"]]
-            by = here["matched"].value_counts()
-            both, cosine, firing = (int(by.get(name, 0)) for name in (BY_BOTH, BY_COSINE, BY_FIRING))
+            found = here[here["matched"].notna()]
+            matched = found[f"latent_{side}"].nunique()
             rows.append(
                 {
                     "a": a,
                     "b": b,
                     "live": live[a],
-                    "matched": both + cosine + firing,
-                    "by_both": both,
-                    "share": (both + cosine + firing) / live[a] if live[a] else None,
+                    "matched": matched,
+                    "by_both": int((found["matched"] == BY_BOTH).sum()),
+                    "share": matched / live[a] if live[a] else None,
                     "mean_cosine": float(nearest["cosine"].mean()) if len(nearest) else None,
                     "mean_phi": float(partner["phi"].mean()) if len(partner) else None,
                 }

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import torch
 from rich.console import Console
@@ -162,3 +164,16 @@ def test_the_rate_has_cross_entropies_where_there_is_a_model_and_a_holdout(tmp_p
     assert (gpt2_run.results / "rate_distortion.html").is_file()
     without = analyze_run(gpt2_run, progress=False).results["rate_distortion"].tables["rate_distortion"].to_pylist()
     assert all(row["ce"] is None and row["fvu"] > 0 for row in without)  # that store has no holdout
+
+
+def test_fewer_tokens_than_a_statistic_needs_are_named_and_nothing_is_nan(nested, tmp_path):
+    shutil.copytree(nested.run.path, tmp_path / "run")
+    found = analyze_run(msae.Run.open(tmp_path / "run"), tokens=12, progress=False)
+    tables = {name: table for result in found.results.values() for name, table in result.tables.items()}
+    for name in ("splitting_levels", "splitting_independent_levels", "rate_distortion"):
+        statuses = set(tables[name]["status"].to_pylist())
+        assert statuses <= {"too few tokens", "never fires"} and "too few tokens" in statuses, name
+    for table in (*tables.values(), *found.tables.values()):
+        floats = [column for column in table.columns if pa.types.is_floating(column.type)]
+        assert not any(pc.any(pc.is_nan(column.drop_null())).as_py() for column in floats)
+    json.loads((tmp_path / "run/results/analysis.json").read_text())

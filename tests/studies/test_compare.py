@@ -27,6 +27,8 @@ def test_nested_and_independent_stand_level_beside_level(nested, side_by_side):
     assert levels["fvu"][:2].tolist() == pytest.approx([row.fvu for row in own.levels])
     assert levels["ce_recovered"].isna().all()  # no language model
     assert set(side_by_side.overlap["a"]) == {"nested", "independent/6", "independent/24"}
+    assert (side_by_side.overlap["share"] <= 1).all()
+    assert (side_by_side.overlap["by_both"] <= side_by_side.overlap["matched"]).all()
     rate = side_by_side.rate
     assert len(rate) == 4 * 5 and set(rate.groupby("run")["level"].nunique()) == {2}
     assert (rate[["bits", "fvu"]] > 0).all(axis=None)
