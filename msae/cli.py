@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -400,16 +402,39 @@ class Dashboard:
 
     def run(self) -> None:
         """Do it."""
-        try:
+        with _dashboards():
             from msae_dashboards.server import serve
-        except ImportError as error:
-            if (error.name or "").partition(".")[0] not in ("dash", "dash_ag_grid", "dash_mantine_components", "flask"):
-                raise
-            raise ConfigError(f"{error.name} is not installed: pip install 'msae[dashboards]'") from error
         try:
             serve(self.path, port=self.port, host=self.host, browser=self.browser)
         except KeyboardInterrupt:
             _say("")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportHtml:
+    """Write a run's pages as files that open with no server and no network."""
+
+    path: Positional[Path]
+    """The run."""
+    out: Path | None = None
+    """The folder to write, by default RUN/html. An earlier export there is replaced, nothing else is."""
+    features: tuple[int, ...] = ()
+    """These latents."""
+    level: int | None = None
+    """All latents of this level."""
+    top: int | None = None
+    """This many, the largest by --by; without it, latents that split and their children (the default: 100 of them)."""
+    by: str | None = None
+    """A column of the tables features or explanations, such as density or f1."""
+
+    def run(self) -> None:
+        """Do it."""
+        with _dashboards():
+            from msae_dashboards.export import export_html
+        folder = export_html(
+            self.path, self.out, features=self.features or None, level=self.level, top=self.top, by=self.by
+        )
+        _say(f"Open {folder / 'index.html'}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -433,6 +458,7 @@ Command = (
     | Annotated[Eval, subcommand("eval")]
     | Annotated[Analyze, subcommand("analyze")]
     | Annotated[Dashboard, subcommand("dashboard")]
+    | Annotated[ExportHtml, subcommand("export-html")]
     | Annotated[Info, subcommand("info")]
 )
 
@@ -454,6 +480,17 @@ def main() -> None:
             "msae: stopped. Called again, a harvest goes on where it stood, so does a run (--resume).", file=sys.stderr
         )
         raise SystemExit(130) from None
+
+
+@contextmanager
+def _dashboards() -> Iterator[None]:
+    """Around an import of `msae_dashboards`: says how to install what it needs."""
+    try:
+        yield
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in ("dash", "dash_ag_grid", "dash_mantine_components", "flask"):
+            raise
+        raise ConfigError(f"{error.name} is not installed: pip install 'msae[dashboards]'") from error
 
 
 def _model(name: str) -> str | Path:

@@ -20,6 +20,7 @@ from msae.core.errors import MsaeError
 from msae_dashboards.token_strip import NAMESPACE, strip_html
 
 Link = Callable[[str], str | None]
+Compact = Callable[[Component], str | None]
 
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 RENAMED = {"className": "class", "htmlFor": "for", "tabIndex": "tabindex", "colSpan": "colspan", "rowSpan": "rowspan"}
@@ -32,35 +33,45 @@ class ConversionError(MsaeError):
     """A component has no static form."""
 
 
-def to_html(tree: Any, link: Link = lambda href: href) -> str:
+def to_html(tree: Any, link: Link = lambda href: href, compact: Compact = lambda component: None) -> str:
     """The HTML of a tree of `dash.html` components, `dcc.Graph`, `dcc.Link`, texts, numbers and lists of these.
 
     `link` gives the address for an app's own address, or None when that page is not exported: then its text alone is
-    left. Raises `ConversionError` for any other component (those exist in the app alone).
+    left. `compact` may give a component's HTML in a form of its own, or None for the usual one. Raises
+    `ConversionError` for any other component (those exist in the app alone).
     """
-    return "".join(_pieces(tree, link))
+    return "".join(_pieces(tree, link, compact))
 
 
-def _pieces(tree: Any, link: Link) -> Iterable[str]:
+def embedded_json(value: Any) -> str:
+    """A ``<script type="application/json">`` that holds `value` and that no text in it can end."""
+    content = json.dumps(value, cls=PlotlyJSONEncoder, separators=(",", ":"))
+    # Inside <script> only "</script" and "<!--" could end the text: no "<" is left.
+    safe = content.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return f'<script type="application/json">{safe}</script>'
+
+
+def _pieces(tree: Any, link: Link, compact: Compact) -> Iterable[str]:
     if tree is None or isinstance(tree, bool):
         return
     if isinstance(tree, list | tuple):
         for part in tree:
-            yield from _pieces(part, link)
+            yield from _pieces(part, link, compact)
     elif isinstance(tree, Component):
-        yield from _component(tree, link)
+        short = compact(tree)
+        yield from _component(tree, link, compact) if short is None else (short,)
     else:
         yield html.escape(str(tree))
 
 
-def _component(component: Component, link: Link) -> Iterable[str]:
+def _component(component: Component, link: Link, compact: Compact) -> Iterable[str]:
     shape = component.to_plotly_json()
     namespace, kind, props = shape["namespace"], shape["type"], shape["props"]
     if namespace == "dash_html_components":
-        yield from _element(kind.lower(), props, link)
+        yield from _element(kind.lower(), props, link, compact)
     elif (namespace, kind) == ("dash_core_components", "Link"):
         address = link(props["href"])
-        yield from _element("span" if address is None else "a", {**props, "href": address}, link)
+        yield from _element("span" if address is None else "a", {**props, "href": address}, link, compact)
     elif (namespace, kind) == ("dash_core_components", "Graph"):
         yield from _graph(props)
     elif (namespace, kind) == (NAMESPACE, "TokenStrip"):
@@ -69,12 +80,12 @@ def _component(component: Component, link: Link) -> Iterable[str]:
         raise ConversionError(f"{namespace}.{kind} has no static form: panels use dash.html, dcc.Graph and dcc.Link")
 
 
-def _element(tag: str, props: Mapping[str, Any], link: Link) -> Iterable[str]:
+def _element(tag: str, props: Mapping[str, Any], link: Link, compact: Compact) -> Iterable[str]:
     if tag in UNSAFE_TAGS or not _NAME.match(tag):
         raise ConversionError(f"<{tag}> is not written into a static page")
     yield f"<{tag}{_attributes(props)}>"
     if tag not in VOID:
-        yield from _pieces(props.get("children"), link)
+        yield from _pieces(props.get("children"), link, compact)
         yield f"</{tag}>"
 
 
@@ -109,12 +120,6 @@ def _style(style: Mapping[str, Any]) -> str:
 
 
 def _graph(props: Mapping[str, Any]) -> Iterable[str]:
-    content = json.dumps(
-        {"figure": props["figure"], "config": props.get("config") or {}},
-        cls=PlotlyJSONEncoder,
-        separators=(",", ":"),
-    )
-    # Inside <script> only "</script" and "<!--" could end the text: no "<" is left.
-    safe = content.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    content = {"figure": props["figure"], "config": props.get("config") or {}}
     style = f' style="{html.escape(_style(props["style"]))}"' if props.get("style") else ""
-    yield f'<div class="plot"{style}><script type="application/json">{safe}</script></div>'
+    yield f'<div class="plot"{style}>{embedded_json(content)}</div>'

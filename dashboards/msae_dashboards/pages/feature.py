@@ -37,18 +37,23 @@ def render(tables: RunTables, address: Address) -> Component:
         return html.Div([html.H1(f"Feature {address.latent}"), missing(error)], className="page")
     except UnknownLatentError as error:
         return not_found(f"{error}.".capitalize())
-    columns = [
+    return html.Div([_head(tables, address, latent), columns(tables, address)], className="page")
+
+
+def columns(tables: RunTables, address: Address) -> Component:
+    """Everything below the head."""
+    sides = [
         html.Div([show(panel, tables, address) for panel in panels], className=f"column {side}")
         for side, panels in (("left", LEFT), ("middle", MIDDLE), ("right", RIGHT))
     ]
-    return html.Div([_head(tables, address, latent), html.Div(columns, className="feature")], className="page")
+    return html.Div(sides, className="feature")
 
 
 def _head(tables: RunTables, address: Address, latent: int) -> Component:
     features = tables.features()
     kept = next((level for level in address.numbers("level") if level < features.n_levels), None)
     before, after = features.near(latent, kept)
-    ways = [_way("← previous", "previous", before, kept), _way("next →", "next", after, kept)]
+    ways = [way("← previous", "previous", before, kept), way("next →", "next", after, kept)]
     among = np.arange(len(features)) if kept is None else np.flatnonzero(features.level == kept)
     anywhere = html.Button(
         "random",
@@ -60,7 +65,8 @@ def _head(tables: RunTables, address: Address, latent: int) -> Component:
     return html.Header([html.H1(f"Feature {latent}"), steps, _levels(features.n_levels, latent, kept)])
 
 
-def _way(label: str, name: str, latent: int | None, level: int | None) -> Component:
+def way(label: str, name: str, latent: int | None, level: int | None = None) -> Component:
+    """A way to another latent, or a dead end. The arrow keys follow those named ``previous`` and ``next``."""
     if latent is None:
         return html.Span(label, className="way off", **{"aria-disabled": "true"})
     return dcc.Link(label, href=feature_href(latent) + _query(level), className=f"way {name}")

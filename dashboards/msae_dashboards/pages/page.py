@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from dash import Dash, html
@@ -16,6 +16,11 @@ def no_callbacks(app: Dash, tables: RunTables) -> None:
     """A page whose every state is its address."""
 
 
+def no_states(tables: RunTables, latents: Sequence[int]) -> Iterable[Address]:
+    """A page of which an export holds the beginning alone."""
+    return ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Page:
     """One page. `name`: the first part of its path, empty for the overview. `title`: in the navigation bar; `listed`:
@@ -23,7 +28,8 @@ class Page:
 
     `render(tables, address)` gives the whole page for a state; it is called at every change of the address, so a page
     restores itself from its URL alone. `connect(app, tables)` adds callbacks, once. A page is `exported` when it
-    renders what `to_html` converts: panels, `dash.html`, `dcc.Graph`, `dcc.Link`.
+    renders what `to_html` converts: panels, `dash.html`, `dcc.Graph`, `dcc.Link`; `states(tables, latents)` are those
+    that a static export of some latents holds beside the page's beginning.
     """
 
     name: str
@@ -32,6 +38,7 @@ class Page:
     connect: Callable[[Dash, RunTables], None] = no_callbacks
     listed: bool = True
     exported: bool = True
+    states: Callable[[RunTables, Sequence[int]], Iterable[Address]] = no_states
 
     @property
     def href(self) -> str:

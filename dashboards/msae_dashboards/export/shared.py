@@ -1,0 +1,58 @@
+"""What repeats on the pages of an export is written once, in a script that all of them share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from dash.development.base_component import Component
+from plotly.utils import PlotlyJSONEncoder
+
+from msae.plots.theme import template
+from msae_dashboards.to_html import embedded_json
+from msae_dashboards.token_strip import TokenStrip
+
+
+class Shared:
+    """The tokens of an export's strips, each once, and the template of its figures.
+
+    `compact` is a strip or figure that refers to these; `static.js` puts them together again.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[str, int], int] = {}
+        self._template = _as_json(template())
+
+    def compact(self, component: Component) -> str | None:
+        """The short form of a token strip or figure; None for anything else."""
+        shape = component.to_plotly_json()
+        if isinstance(component, TokenStrip):
+            return self._strip(shape["props"])
+        return self._figure(shape["props"]) if shape["type"] == "Graph" else None
+
+    def as_json(self) -> dict[str, Any]:
+        """What the pages' script needs: [text, id] of each token by its number, the template."""
+        return {"tokens": list(map(list, self._numbers)), "template": self._template}
+
+    def _strip(self, props: Mapping[str, Any]) -> str:
+        """A word a token: its number here, and where it fires ``:activation:linear:logarithmic`` (percent)."""
+        marks = {place: rest for place, *rest in props["marks"]}
+        words = []
+        for place, token in enumerate(zip(props["texts"], props["ids"], strict=True)):
+            word = str(self._numbers.setdefault(token, len(self._numbers)))
+            if place in marks:
+                activation, *shades = marks[place]
+                word = ":".join([word, activation, *(f"{100 * shade:.0f}" for shade in shades)])
+            words.append(word)
+        return f'<div data-strip="{" ".join(words)}" data-here="{props["position"]}"></div>'
+
+    def _figure(self, props: Mapping[str, Any]) -> str:
+        figure = _as_json(props["figure"])
+        if figure["layout"].get("template") == self._template:
+            del figure["layout"]["template"]
+        return f'<div class="plot" style="height:{figure["layout"]["height"]}px">{embedded_json(figure)}</div>'
+
+
+def _as_json(value: Any) -> Any:
+    return json.loads(json.dumps(value, cls=PlotlyJSONEncoder))

@@ -1,0 +1,140 @@
+"""An export opened from disk in a real browser: it draws everything, finds its way, and asks nothing of the network.
+
+`open_page` refuses console errors, and requests other than to files.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from msae_dashboards import export_html
+from msae_dashboards.address import Address
+from msae_dashboards.pages import feature
+from msae_dashboards.tables import RunTables
+from msae_dashboards.to_html import to_html
+from tests.dashboards.export.conftest import CHOSEN
+
+STRIPS = """strips => strips.map(strip => [...strip.children].map(token =>
+    [token.textContent, token.className, token.dataset.t, token.dataset.v ?? null,
+     token.style.getPropertyValue('--a'), token.style.getPropertyValue('--e')]))"""
+DRAWN = "document.querySelectorAll('.plot').length > 0 && [...document.querySelectorAll('.plot')].every(p => p.data)"
+
+
+@pytest.fixture
+def open_file(exported, open_page):
+    def open_(path, **options):
+        return open_page(
+            exported.joinpath(path.partition("?")[0]).as_uri() + path[len(path.partition("?")[0]) :], **options
+        )
+
+    return open_
+
+
+def test_every_page_opens_and_draws(exported, open_file):
+    for path in sorted(exported.rglob("*.html")):
+        page = open_file(path.relative_to(exported).as_posix())
+        assert page.locator("h1").count() == 1
+        page.wait_for_function("[...document.querySelectorAll('.plot')].every(plot => plot.data)")
+        assert page.locator("[data-strip]").count() == 0
+
+
+def test_strips_are_those_of_the_app(open_file, open_page, demo_run):
+    latent = CHOSEN[1]
+    page = open_file(f"feature/{latent}.html")
+    drawn = page.eval_on_selector_all(".strip", STRIPS)
+    tables = RunTables(demo_run.path)
+    page.set_content(to_html(feature.columns(tables, Address(page="feature", latent=latent))))
+    whole = page.eval_on_selector_all(".strip", STRIPS)
+    assert len(drawn) == len(whole) > 5
+    for ours, theirs in zip(drawn, whole, strict=True):
+        assert [token[:4] for token in ours] == [token[:4] for token in theirs]
+        shades = [[float(shade or 0) for token in strip for shade in token[4:]] for strip in (ours, theirs)]
+        assert shades[0] == pytest.approx(shades[1])
+
+
+def test_figures_have_the_template_again(open_file):
+    page = open_file(f"feature/{CHOSEN[0]}.html")
+    page.wait_for_function(DRAWN)
+    fonts = page.evaluate("[...document.querySelectorAll('.plot')].map(plot => plot._fullLayout.font.family)")
+    assert len(fonts) == 2 and all(font.startswith("Inter") for font in fonts)
+    assert page.evaluate("document.querySelector('.plot').data[0].y.reduce((a, b) => a + b)") > 0
+
+
+def test_keys_lead_through_the_exported_features(open_file):
+    page = open_file(f"feature/{CHOSEN[0]}.html")
+    for key, latent in (("ArrowRight", CHOSEN[1]), ("ArrowRight", CHOSEN[2]), ("ArrowLeft", CHOSEN[1])):
+        page.keyboard.press(key)
+        page.wait_for_url(f"**/feature/{latent}.html")
+    page.keyboard.press("?")
+    assert page.locator("dialog").is_visible()
+    page.keyboard.press("Escape")
+    assert not page.locator("dialog").is_visible()
+    page.click(".way.random")
+    page.wait_for_url(
+        lambda url: any(url.endswith(f"/feature/{latent}.html") for latent in CHOSEN if latent != CHOSEN[1])
+    )
+
+
+def test_a_number_opens_its_feature_and_words_search_the_index(open_file):
+    page = open_file("index.html")
+    page.keyboard.press("/")
+    page.keyboard.type(str(CHOSEN[3]))
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/feature/{CHOSEN[3]}.html")
+    page.keyboard.press("/")
+    page.keyboard.type("no such token anywhere")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/features.html?q=no*")
+    assert page.locator("#index tbody tr:visible").count() == 0
+    assert page.inner_text("#count") == f"0 of {len(CHOSEN)}"
+
+
+def test_the_index_filters_and_sorts_and_its_url_says_so(open_file, demo_run):
+    features = RunTables(demo_run.path).features()
+    page = open_file("features.html")
+    rows = "#index tbody tr:visible"
+    shown = lambda: [int(text) for text in page.locator(f"{rows} td.by-feature").all_inner_texts()]
+    assert shown() == list(CHOSEN)
+    page.click("button[data-level='1']")
+    assert shown() == [latent for latent in CHOSEN if features.level[latent] == 1]
+    page.click("button[data-level='1']")
+    page.click("button[data-sort='by-density']")
+    assert shown() == sorted(CHOSEN, key=lambda latent: -features.density[latent])
+    page.click("button[data-sort='by-density']")
+    assert shown() == sorted(CHOSEN, key=lambda latent: features.density[latent])
+    assert page.locator("th.by-density").get_attribute("aria-sort") == "ascending"
+    assert "sort=by-density" in page.url and "order=asc" in page.url
+    token = features.top_tokens[CHOSEN[0]][0].strip()
+    again = open_file("features.html?level=0&sort=by-max&order=desc")
+    assert [int(text) for text in again.locator("#index tbody tr:visible td.by-feature").all_inner_texts()] == [
+        CHOSEN[0]
+    ]
+    if token:
+        again.fill("#search", token)
+        assert again.locator("#index tbody tr:visible").count() >= 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_light_and_dark_follow_the_system_and_a_button_that_is_remembered(open_file, scheme):
+    page = open_file(f"feature/{CHOSEN[0]}.html", scheme=scheme)
+    ground = lambda: page.evaluate("getComputedStyle(document.body).backgroundColor")
+    dark = lambda: sum(int(part) for part in ground().removeprefix("rgb(").rstrip(")").split(",")) < 3 * 128
+    assert dark() is (scheme == "dark")
+    page.click("#scheme")
+    assert dark() is (scheme == "light")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url(f"**/feature/{CHOSEN[1]}.html")
+    assert dark() is (scheme == "light")
+
+
+def test_hostile_text_shows_as_text(hostile_run, tmp_path, open_page):
+    out = export_html(hostile_run, tmp_path / "html", top=6, by="density")
+    latents = json.loads((out / "export.json").read_text())["latents"]
+    for name in ("features.html", *(f"feature/{latent}.html" for latent in latents)):
+        page = open_page((out / name).as_uri())
+        page.wait_for_function("[...document.querySelectorAll('.plot')].every(plot => plot.data)")
+        assert page.evaluate(
+            "window.stolen === undefined && document.querySelectorAll('#page script:not([type])').length === 0"
+        )
