@@ -35,7 +35,7 @@ class TrainConfig:
     grad_clip: float = 1.0
     checkpoint_every: int | None = None
     log_every: int = 10
-    kernel: Literal["auto", "reference", "sparse", "fused"] = "auto"
+    kernel: Literal["auto", "reference", "sparse", "fused", "triton"] = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -10,8 +10,9 @@ from msae.sae.kernels.fused import FusedKernel
 from msae.sae.kernels.products import on_compiled_path
 from msae.sae.kernels.reference import ReferenceKernel
 from msae.sae.kernels.sparse import SparseKernel
+from msae.sae.kernels.triton_step import TritonKernel, fits_triton
 
-KERNELS = ("auto", "reference", "sparse", "fused")
+KERNELS = ("auto", "reference", "sparse", "fused", "triton")
 
 
 def make_kernel(name: str, sae: SparseAutoencoder) -> Kernel:
@@ -22,7 +23,20 @@ def make_kernel(name: str, sae: SparseAutoencoder) -> Kernel:
     fits = on_compiled_path(sae.W_dec) and isinstance(sae.activation_fn, BatchTopK | TopK)
     if name == "fused":
         require(fits, "kernel", name, "float32 on a CPU with numba, and BatchTopK or TopK")
+    if name == "triton":
+        require(fits_triton(sae), "kernel", name, "float32 on a CUDA device, with triton installed")
+    if name == "triton" or (name == "auto" and sae.W_dec.is_cuda and fits_triton(sae)):
+        return TritonKernel()
     return FusedKernel() if fits and name != "sparse" else SparseKernel()
 
 
-__all__ = ["KERNELS", "FusedKernel", "Kernel", "ReferenceKernel", "SparseKernel", "StepResult", "make_kernel"]
+__all__ = [
+    "KERNELS",
+    "FusedKernel",
+    "Kernel",
+    "ReferenceKernel",
+    "SparseKernel",
+    "StepResult",
+    "TritonKernel",
+    "make_kernel",
+]

@@ -11,6 +11,7 @@ inputs are far larger than the rest, the rest of the batch is searched in float3
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor
 from msae.sae.activation_fns import BatchTopK, JumpReLU, TopK, counts_per_row, largest
 from msae.sae.autoencoder import SparseAutoencoder
 from msae.sae.kernels.products import stable_order
-from msae.sae.kernels.search import PlainSearch, search_for
+from msae.sae.kernels.search import PlainSearch, Search, search_for
 
 FLOOR_RATIO = 0.9
 SAMPLE_ROWS = 64
@@ -41,10 +42,14 @@ class Entries:
 
 
 class CandidateFinder:
-    """Finds the entries an activation function selects. `block`: the most pre-activations held at once."""
+    """Finds the entries an activation function selects.
 
-    def __init__(self, block: int) -> None:
+    `block`: the most pre-activations held at once. `search_for`: makes the search of one product.
+    """
+
+    def __init__(self, block: int, search_for: Callable[..., Search] = search_for) -> None:
         self.block = block
+        self._search_for = search_for
         self._floor: float | None = None
 
     def selected(self, sae: SparseAutoencoder, centred: Float[Tensor, "batch d_in"]) -> Entries:
@@ -110,7 +115,7 @@ class CandidateFinder:
     def above(self, sae: SparseAutoencoder, centred: Tensor, floor: Tensor) -> Entries:
         """Every entry above `floor` (0-d, or one number per latent)."""
         n_columns = max(16, self.block // max(1, centred.shape[0]))
-        search = search_for(sae, centred, floor)
+        search = self._search_for(sae, centred, floor)
         parts = []
         for start in range(0, sae.d_sae, n_columns):
             stop = min(start + n_columns, sae.d_sae)

@@ -98,10 +98,11 @@ class Int8Search:
 
         W, b = self.sae.W_enc.T[columns].detach(), self.sae.b_enc[columns].detach()
         sums = torch._int_mm(self._rows, self._latents[columns].T)
-        arrays = (sums, self._row_bounds, self._latent_bounds[:, columns].contiguous(), self.centred, W, b)
+        bounds = self._row_bounds.numpy(), self._latent_bounds[:, columns].contiguous().numpy()
+        exact = self.centred.numpy(), W.numpy(), b.numpy()
         # Three more roundings in float32, of the terms that are added up.
         rounding = (self.sae.d_in + 8) * FLOAT32
-        *found, n_passed = screen_int8(*(array.numpy() for array in arrays), self.floor.item(), rounding)
+        *found, n_passed = screen_int8(sums.numpy(), *bounds, *exact, self.floor.item(), rounding)
         self.n_passed += n_passed
         row, latent, pre = (torch.from_numpy(array) for array in found)
         return row, latent, pre

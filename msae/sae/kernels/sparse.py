@@ -12,6 +12,7 @@ G · B rows, and nesting changes nothing but an index.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +27,14 @@ from msae.sae.kernels.base import StepResult
 from msae.sae.kernels.candidates import CandidateFinder, Entries
 from msae.sae.kernels.products import gathered_sums, row_offsets, sampled_product, stable_order
 from msae.sae.losses import Losses, Objective, step_factors, step_widths
+
+
+@dataclass(frozen=True)
+class Products:
+    """The two sparse products of a step; see `products.sampled_product` and `products.gathered_sums`."""
+
+    sampled: Callable[..., Tensor]
+    gathered: Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,7 @@ class SparseKernel:
 
     def __init__(self, block: int = 1 << 21) -> None:
         self._finder = CandidateFinder(block)
+        self._products = Products(sampled=sampled_product, gathered=gathered_sums)
 
     @torch.no_grad()
     def step(self, sae: SparseAutoencoder, x: Float[Tensor, "batch d_in"], objective: Objective) -> StepResult:
@@ -61,13 +71,13 @@ class SparseKernel:
         touched = self._finder.selected(sae, centred)
         entries = _by_band(sae, touched, widths, n_rows)
 
-        errors = _prefix_errors(sae, x, entries, len(widths))
+        errors = _prefix_errors(sae, x, entries, len(widths), self._products)
         trained = [widths.index(width) for width in objective.widths]
         levels = torch.stack([errors[g].square().sum() for g in trained]) / (n_rows * objective.variance)
         residuals = {w: -errors[widths.index(w)] for w in objective.auxk_widths if objective.has_auxk}
         pull = _pull_inwards(errors, step_factors(objective, widths, n_rows))
-        upstream = sampled_product(pull.view(-1, sae.d_in), sae.W_dec, entries.slot, entries.latent)
-        penalty = _add_gradients(sae, centred, entries, pull, upstream)
+        upstream = self._products.sampled(pull.view(-1, sae.d_in), sae.W_dec, entries.slot, entries.latent)
+        penalty = _add_gradients(sae, centred, entries, pull, upstream, self._products)
         auxk = add_auxk_gradients(sae, centred, residuals, objective) if objective.has_auxk else x.new_zeros(())
 
         total = (levels * levels.new_tensor(objective.weights)).sum() + objective.auxk_alpha * auxk + penalty
@@ -94,10 +104,12 @@ def _by_band(sae: SparseAutoencoder, entries: Entries, widths: tuple[int, ...], 
     return _Banded(slot[order], entries.latent[order], entries.pre[order], value[order], fires[order], n_rows)
 
 
-def _prefix_errors(sae: SparseAutoencoder, x: Tensor, entries: _Banded, n_levels: int) -> Float[Tensor, "level b d_in"]:
+def _prefix_errors(
+    sae: SparseAutoencoder, x: Tensor, entries: _Banded, n_levels: int, products: Products
+) -> Float[Tensor, "level b d_in"]:
     """x̂_g − x for every prefix: bands decoded once, then summed up in place."""
     offsets = row_offsets(entries.slot, n_levels * entries.n_rows)
-    errors = gathered_sums(sae.W_dec, entries.latent, entries.value, offsets).view(n_levels, *x.shape)
+    errors = products.gathered(sae.W_dec, entries.latent, entries.value, offsets).view(n_levels, *x.shape)
     errors[0] += sae.b_dec - x
     for level in range(1, n_levels):
         errors[level] += errors[level - 1]
@@ -113,7 +125,12 @@ def _pull_inwards(errors: Tensor, factors: list[float]) -> Float[Tensor, "level 
 
 
 def _add_gradients(
-    sae: SparseAutoencoder, centred: Tensor, entries: _Banded, pull: Tensor, upstream: Float[Tensor, " n"]
+    sae: SparseAutoencoder,
+    centred: Tensor,
+    entries: _Banded,
+    pull: Tensor,
+    upstream: Float[Tensor, " n"],
+    products: Products,
 ) -> Float[Tensor, ""]:
     """Set every `.grad` from ∂L/∂f = `upstream`, and return the activation function's penalty."""
     fn, n_rows = sae.activation_fn, entries.n_rows
@@ -136,8 +153,8 @@ def _add_gradients(
     by_latent, ends = stable_order(entries.latent, sae.d_sae)
     offsets = torch.cat([ends.new_zeros(1), ends[:-1]])
     slot = entries.slot[by_latent]
-    sae.W_dec.grad = gathered_sums(pull.view(-1, sae.d_in), slot, entries.value[by_latent], offsets)
-    sae.W_enc.grad = gathered_sums(centred, slot % n_rows, code_gradient[by_latent], offsets).T
+    sae.W_dec.grad = products.gathered(pull.view(-1, sae.d_in), slot, entries.value[by_latent], offsets)
+    sae.W_enc.grad = products.gathered(centred, slot % n_rows, code_gradient[by_latent], offsets).T
     sae.b_enc.grad = torch.zeros_like(sae.b_enc).index_add_(0, entries.latent, code_gradient)
     sae.b_dec.grad = pull[0].sum(0) - sae.W_enc @ sae.b_enc.grad
     if isinstance(fn, ReLU):

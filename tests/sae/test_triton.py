@@ -1,0 +1,35 @@
+"""The Triton step against the reference, interpreted: in a process of its own, for the mode is set on import."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from msae.core.errors import ConfigError
+from msae.sae import BatchTopK, SparseAutoencoder
+from msae.sae.kernels import make_kernel
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a device to run on")
+def test_without_a_device_the_kernel_is_refused():
+    with pytest.raises(ConfigError, match="CUDA"):
+        make_kernel("triton", SparseAutoencoder(8, 16, BatchTopK(k=2)))
+
+
+def test_interpreted_it_equals_the_reference():
+    pytest.importorskip("triton")
+    done = subprocess.run(
+        [sys.executable, ROOT / "tests/sae/interpreted_triton.py"],
+        env={**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    assert done.stdout.split() == ["BatchTopK", "JumpReLU", "pick"]
