@@ -66,6 +66,11 @@ class Comparison:
         tables = {f"compare_{n}": pa.Table.from_pandas(frame, preserve_index=False) for n, frame in frames.items()}
         return write_tables({**tables, "compare_pairs": self.pairs}, Path(folder))
 
+    def __repr__(self) -> str:
+        levels = self.levels["run"].value_counts(sort=False)
+        runs = ", ".join(f"{run} ({count} levels)" for run, count in levels.items())
+        return f"Comparison({runs} on {self.n_tokens:,} tokens, {len(self.matches):,} latents matched)"
+
     def __rich__(self) -> Group:
         from rich.console import Group
         from rich.text import Text

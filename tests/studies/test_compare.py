@@ -64,6 +64,7 @@ def test_it_is_drawn_shown_and_written(nested, side_by_side, tmp_path):
     text = said.export_text()
     assert "What each level is worth" in text and "independent/24" in text and "ce_recovered" not in text
     assert "<table" in side_by_side._repr_html_() and "nested" in side_by_side._repr_html_()
+    assert repr(side_by_side).startswith("Comparison(nested (2 levels), independent (2 levels) on 8,000 tokens")
     assert isinstance(side_by_side.matches, pd.DataFrame)
     side_by_side.write(tmp_path)
     assert read_table(tmp_path / "compare_pairs.parquet").equals(side_by_side.pairs)

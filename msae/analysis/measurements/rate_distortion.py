@@ -55,7 +55,7 @@ class RateDistortion:
 
     name: ClassVar[str] = "rate_distortion"
 
-    steps: tuple[float, ...] = (2.0, 1.0, 0.5, 0.25, 0.125)
+    steps: tuple[float, ...] = (1.0, 0.5, 0.25, 0.125, 0.0625)
     tokens: int = 65_536
     ce_tokens: int = 8_192
 
