@@ -19,16 +19,16 @@ A cell's result is a line of `cells.jsonl` as soon as it is there; a cell that h
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 import tyro
+from journal import Journal
 from rate_search import Cell, Search, fit, octave, rate_of, search
 from rich.console import Console
 from rich.table import Table
@@ -108,7 +108,7 @@ SHAPES: dict[str, Callable[[float], float]] = {
 def main(study: Study) -> None:
     torch.set_num_threads(study.threads)
     sources = load_sources(study)
-    train = Journal(study.out / "cells.jsonl", sources)
+    train = Journal(study.out / "cells.jsonl", lambda cell: train_cell(cell, sources[cell.source]))
     searches = [search(train, start) for start in starts(study, sources)]
     rule = fit(searches)
     show_searches(searches)
@@ -148,32 +148,6 @@ def forest_rows(study: Study) -> dict[str, Tensor]:
     """Drawn in pieces: the true codes of all rows would fill the memory."""
     pieces = itertools.islice(FOREST.batches(4096, seed=0), -(-study.source_rows // 4096))
     return {"x": torch.cat(list(pieces)), "heldout": FOREST.sample(16_384, seed=0, stream="heldout")[0]}
-
-
-class Journal:
-    """Trains cells and keeps their results, one line each; a line that a kill left unfinished is trained again."""
-
-    def __init__(self, path: Path, sources: dict[str, Rows]) -> None:
-        self.path, self.sources = path, sources
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        whole = text[: text.rfind("\n") + 1]
-        if whole != text:
-            path.write_text(whole, encoding="utf-8")
-        self.results = {_key(line["cell"]): line for line in map(json.loads, whole.splitlines())}
-
-    def __call__(self, cell: Cell) -> dict[str, Any]:
-        key = _key(asdict(cell))
-        if key not in self.results:
-            line = {"cell": asdict(cell), **train_cell(cell, self.sources[cell.source])}
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-            self.results[key] = line
-        return self.results[key]
-
-
-def _key(cell: dict[str, Any]) -> str:
-    return json.dumps(cell, sort_keys=True)
 
 
 def train_cell(cell: Cell, rows: Rows) -> dict[str, Any]:
