@@ -105,9 +105,9 @@ class Demo:
         _print(*analyze_run(run).shown())
         _say(f"The run is in {run.path}: the SAE in sae/ (SAELens opens it), figures, tables and plots in results/.")
         _say(f"Next:  msae train --independent {run.path}    (plain SAEs to compare it with), then msae analyze")
-        _say(f"       msae info {run.path}")
-        _say(f"       python -c \"import msae; print(msae.load('{run.path}').truncate(0))\"")
-        _say("       msae harvest --help, for a model of your own")
+        _say(f"       msae info {run.path}    (all files, and what each holds)")
+        _say("       msae harvest --help    (for a model of your own)")
+        _say(f"       msae dashboard {run.path}    (its features, tree, splitting and absorption, in a browser)")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -47,6 +48,7 @@ def test_demo_ends_in_a_table_of_levels_and_a_run_that_opens(demo):
     assert levels[1]["fvu"] < levels[0]["fvu"] < 1
     assert 0 < levels[0]["ce_recovered"] < levels[1]["ce_recovered"] <= 1
     assert "CE recovered" in done.stdout and "msae info runs/demo" in done.stdout
+    assert done.stdout.splitlines()[-1].strip().startswith("msae dashboard runs/demo ")
     assert all(said in done.stdout for said in ("Feature tree:", "Splitting:", "Absorption (unsupervised)"))
     assert (folder / "runs/demo/results/levels.html").stat().st_size > 100_000
     sae = msae.load(folder / "runs/demo")
@@ -67,7 +69,8 @@ def test_info_says_what_each_folder_is(demo):
     assert "BatchTopK(k=6)" in run("info", "runs/demo/sae", cwd=folder).stdout
     about_run = run("info", "runs/demo", cwd=folder).stdout
     assert "finished" in about_run and "levels.json" in about_run
-    assert all(f"{name}.parquet (" in about_run for name in ("features", "tree", "splitting", "absorption"))
+    for name in ("features", "tree", "splitting", "absorption"):
+        assert re.search(rf"{name}\.parquet +[\d,]+ rows, each \w+", about_run)
     assert "is no store" in run("info", ".", cwd=folder, ok=False).stderr
 
 
