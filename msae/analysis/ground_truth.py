@@ -145,10 +145,13 @@ def against_truth(
     return Result(
         tables={
             "truth_features": make_table(
-                TRUTH_FEATURES, {**features, "latents": lists(flat, n_latents, pa.int32())}, summary
+                TRUTH_FEATURES,
+                {**features, "latents": lists(flat, n_latents, pa.int32())},
+                summary,
+                row="a known feature: its latent, and what stands for it",
             ),
-            "truth_depths": make_table(TRUTH_DEPTHS, depths),
-            "truth_absorption": make_table(TRUTH_ABSORPTION, absorption),
+            "truth_depths": make_table(TRUTH_DEPTHS, depths, row="a depth of the forest (-1: all)"),
+            "truth_absorption": make_table(TRUTH_ABSORPTION, absorption, row="a known parent and child"),
         },
         summary=summary,
     )

@@ -117,7 +117,9 @@ def latent_pairs(
         "matched": words([BY_BOTH, BY_COSINE, BY_FIRING], matched),
     }
     about = {"n_tokens": codes.n_rows, "least_cosine": least_cosine, "least_phi": least_phi}
-    return make_table(LATENT_PAIRS, columns, about)
+    return make_table(
+        LATENT_PAIRS, columns, about, row="two latents of different groups that are near in direction or in firing"
+    )
 
 
 def _nearest(

@@ -18,6 +18,7 @@ from msae.core.files import write_atomically
 
 OK, FEW, NEVER = "ok", "too few tokens", "never fires"
 MEANING = b"description"
+ROW = "msae:row"
 GROUP_ROWS = 1 << 14
 """Rows a Parquet row group: a reader that wants one latent's rows decodes these many, not all."""
 
@@ -31,8 +32,11 @@ class Column:
     meaning: str
 
 
-def make_table(columns: Sequence[Column], values: Mapping[str, Any], about: Mapping[str, object] = {}) -> pa.Table:
-    """The table with exactly `columns`, in their order; `about` (settings, null models, notes) is kept with it.
+def make_table(
+    columns: Sequence[Column], values: Mapping[str, Any], about: Mapping[str, object] = {}, *, row: str
+) -> pa.Table:
+    """The table with exactly `columns`, in their order; `about` (settings, null models, notes) and `row`, what one of
+    its rows is, are kept with it.
 
     Raises `EvaluationError` when a column has no values, or there are values for no column.
     """
@@ -40,9 +44,9 @@ def make_table(columns: Sequence[Column], values: Mapping[str, Any], about: Mapp
     if names != values.keys():
         raise EvaluationError(f"a table of the columns {sorted(names)} was given {sorted(values)}")
     fields = [pa.field(c.name, c.type, metadata={MEANING: c.meaning.encode()}) for c in columns]
-    metadata = {f"msae.{key}": str(value) for key, value in about.items()}
+    metadata = {f"msae.{key}": str(value) for key, value in about.items()} | {ROW: row}
     return pa.Table.from_arrays(
-        [_array(values[c.name], c.type) for c in columns], schema=pa.schema(fields, metadata=metadata or None)
+        [_array(values[c.name], c.type) for c in columns], schema=pa.schema(fields, metadata=metadata)
     )
 
 
@@ -59,6 +63,11 @@ def about(table: pa.Table) -> dict[str, str]:
     }
 
 
+def row_of(schema: pa.Schema) -> str:
+    """What one row of a table of that schema is; empty where the table does not say."""
+    return (schema.metadata or {}).get(ROW.encode(), b"").decode()
+
+
 def write_tables(tables: Mapping[str, pa.Table], folder: Path) -> list[Path]:
     """Write each table to ``folder/<name>.parquet``, each whole or not at all."""
     paths = [folder / f"{name}.parquet" for name in tables]
@@ -73,10 +82,12 @@ def read_table(path: Path) -> pa.Table:
         return pq.read_table(path)
 
 
-def table_rows(path: Path) -> int:
-    """How many rows the table at `path` has, from its footer alone; `EvaluationError` as in `read_table`."""
+def table_footer(path: Path) -> tuple[int, str]:
+    """How many rows the table at `path` has and what one is, from its footer alone; `EvaluationError` as in
+    `read_table`."""
     with _readable(path):
-        return pq.read_metadata(path).num_rows
+        footer = pq.read_metadata(path)
+        return footer.num_rows, row_of(footer.schema.to_arrow_schema())
 
 
 @contextlib.contextmanager
@@ -129,7 +140,8 @@ __all__ = [
     "make_table",
     "meanings",
     "read_table",
-    "table_rows",
+    "row_of",
+    "table_footer",
     "words",
     "write_tables",
 ]

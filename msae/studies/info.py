@@ -7,12 +7,19 @@ from pathlib import Path
 from msae.activations.manifest import holds_store
 from msae.activations.store import ActivationStore
 from msae.analysis.level_table import LevelTable
-from msae.analysis.tables import table_rows
-from msae.core.errors import MsaeError
+from msae.analysis.tables import table_footer
+from msae.core.errors import EvaluationError, MsaeError
 from msae.core.spec import SourceSpec
 from msae.sae import SparseAutoencoder, load
 from msae.studies.independent import independent_runs
 from msae.training import Run
+
+FILES = {
+    "levels.json": "what each level is worth, with the definitions of its figures (msae eval)",
+    "levels.html": "the same, drawn",
+    "analysis.json": "the sample and the headline figures of msae analyze, with their nulls",
+    "rate_distortion.html": "the table rate_distortion, drawn",
+}
 
 
 class UnknownFolderError(MsaeError):
@@ -62,12 +69,12 @@ def _sae(sae: SparseAutoencoder) -> str:
 def _run(run: Run) -> str:
     metrics = run.metrics()
     done = metrics[-1]["tokens"] if metrics else 0
-    results = ", ".join(_result(file) for file in sorted(run.results.glob("[!.]*")))
+    results = sorted(run.results.glob("[!.]*"))
     lines = {
         "state": "finished" if run.is_finished else "unfinished: the same training command with --resume goes on",
         "tokens": f"{done:,} of {run.train_config.n_tokens:,}",
         "store": str(run.store_path) + ("" if run.store_path.exists() else " (not there any more)"),
-        "results": results or f"none yet: msae eval {run.path}",
+        "results": f"{len(results)} files, below" if results else f"none yet: msae eval and msae analyze {run.path}",
     }
     if baselines := independent_runs(run):
         lines["independent"] = ", ".join(_baseline(width, baseline) for width, baseline in baselines.items())
@@ -75,7 +82,12 @@ def _run(run: Run) -> str:
         for row in LevelTable.read(run.results / "levels.json").levels:
             recovered = "n/a" if row.ce_recovered is None else f"{row.ce_recovered:.4f}"
             lines[f"measured {row.level}"] = f"width {row.width:,}, FVU {row.fvu:.4f}, CE recovered {recovered}"
-    return _lines(f"run {run.path}", lines) + ("\n\n" + _sae(run.sae) if run.is_finished else "")
+    parts = [_lines(f"run {run.path}", lines)]
+    if results:
+        parts.append(_lines(f"results in {run.results}", {file.name: _result(file) for file in results}))
+    if run.is_finished:
+        parts.append(_sae(run.sae))
+    return "\n\n".join(parts)
 
 
 def _baseline(width: int, run: Run) -> str:
@@ -83,10 +95,14 @@ def _baseline(width: int, run: Run) -> str:
 
 
 def _result(path: Path) -> str:
-    """A file of results, and how many rows a table has."""
+    """What a file of results holds: of a table, how many rows, and what one is."""
     if path.suffix != ".parquet":
-        return path.name
-    return f"{path.name} ({table_rows(path):,} rows)"
+        return FILES.get(path.name, "")
+    try:
+        n_rows, row = table_footer(path)
+    except EvaluationError:
+        return "damaged: analyze the run again (msae analyze)"
+    return f"{n_rows:>9,} rows" + (f", each {row}" if row else "")
 
 
 def _source(spec: SourceSpec) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from rich.console import Console
 import msae
 from msae.activations.synthetic import SyntheticSource
 from msae.analysis.collect import CollectSettings, PairSettings
-from msae.analysis.tables import meanings, read_table
+from msae.analysis.tables import meanings, read_table, row_of
 from msae.core.errors import EvaluationError, MismatchError, StoreError
 from msae.studies.analyze_run import analyze_run
 from msae.studies.info import describe
@@ -84,8 +85,27 @@ def test_all_tables_are_written_and_say_what_they_hold(forest_run):
     assert about["tree"] == dict(found.results["tree"].summary)
     assert "synthetic" in about["notes"][0]
     assert not list(forest_run.results.glob(".*"))
-    assert "tree.parquet" in describe(forest_run.path)
-    assert f"features.parquet ({48} rows)" in describe(forest_run.path)
+    said = describe(forest_run.path)
+    assert re.search(r"features\.parquet +48 rows, each a latent", said)
+    for file in forest_run.results.glob("*.parquet"):
+        row = row_of(read_table(file).schema)
+        assert row and re.search(rf"{re.escape(file.name)} +\S+ rows, each {re.escape(row)}\n", said), file
+    assert re.search(r"analysis\.json +the sample and the headline figures", said)
+
+
+def test_a_truncated_table_is_named_and_leaves_the_others_readable(forest_run, tmp_path):
+    shutil.copytree(forest_run.path, tmp_path / "run")
+    run = msae.Run.open(tmp_path / "run")
+    analyze_run(run, progress=False)
+    tree = run.results / "tree.parquet"
+    tree.write_bytes(tree.read_bytes()[:-40])
+    with pytest.raises(EvaluationError, match=r"tree\.parquet is no readable Parquet table .*analyze the run again"):
+        read_table(tree)
+    said = describe(run.path)
+    assert re.search(r"tree\.parquet +damaged: analyze the run again", said)
+    assert re.search(r"features\.parquet +48 rows", said)
+    analyze_run(run, progress=False)
+    assert read_table(tree).column_names[:2] == ["parent", "child"]
 
 
 def test_the_holdout_another_store_and_fewer_tokens(forest_run, tmp_path):
@@ -145,7 +165,7 @@ def test_independent_baselines_are_measured_and_shown_beside_the_nested_run(nest
     console = Console(width=160, record=True, file=io.StringIO())
     console.print(*found.shown())
     assert "between SAEs trained apart, of widths 6, 24" in console.export_text()
-    assert "splitting_independent_levels.parquet (1 rows)" in describe(nested.run.path)
+    assert re.search(r"splitting_independent_levels\.parquet +1 rows, each two SAEs", describe(nested.run.path))
     assert "splitting_independent" in json.loads((nested.run.results / "analysis.json").read_text())
     shutil.copytree(nested.run.path, tmp_path / "run")
     shutil.rmtree(tmp_path / "run/independent/24/sae")

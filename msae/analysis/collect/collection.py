@@ -128,19 +128,35 @@ def collect(
     examples = example_columns(chosen, codes, origin, text, settings.examples.reach)
     about = {"n_tokens": n_rows}
     tables = {
-        "features": make_table(FEATURES, features, about),
-        "histograms": make_table(HISTOGRAMS, statistics.histograms(), about),
-        "bands": make_table(BANDS, joined(bands), about),
-        "examples": make_table(EXAMPLES, examples, {**about, "bands": settings.examples.bands}),
-        "pairs": make_table(
-            PAIRS, pair_columns(pairs, codes, level_of), {**about, "tested": pairs.n_tests, "kept": settings.pairs}
+        "features": make_table(
+            FEATURES, features, about, row="a latent: how often and how strongly it fires, and on what"
         ),
-        "neighbours": make_table(NEIGHBOURS, nearest_directions(sae.W_dec, level_of, settings.neighbours)),
+        "histograms": make_table(HISTOGRAMS, statistics.histograms(), about, row="a latent: its activations, binned"),
+        "bands": make_table(BANDS, joined(bands), about, row="a latent and a quantile band of its activations"),
+        "examples": make_table(
+            EXAMPLES,
+            examples,
+            {**about, "bands": settings.examples.bands},
+            row="a token a latent fires on, with context",
+        ),
+        "pairs": make_table(
+            PAIRS,
+            pair_columns(pairs, codes, level_of),
+            {**about, "tested": pairs.n_tests, "kept": settings.pairs},
+            row="two latents that fire together",
+        ),
+        "neighbours": make_table(
+            NEIGHBOURS,
+            nearest_directions(sae.W_dec, level_of, settings.neighbours),
+            row="a latent and one whose decoder direction is near",
+        ),
     }
     if unembedding is not None and settings.logits:
         logits, spread = direct_logits(sae.W_dec, unembedding, settings.logits, text, n_bins=settings.n_bins)
-        tables["logits"] = make_table(LOGITS, logits)
-        tables["logit_histograms"] = make_table(LOGIT_HISTOGRAMS, spread)
+        tables["logits"] = make_table(LOGITS, logits, row="a latent and a token it speaks for or against")
+        tables["logit_histograms"] = make_table(
+            LOGIT_HISTOGRAMS, spread, row="a latent: its logits of all tokens, binned"
+        )
     return Collected(
         sae=sae,
         rows=rows,

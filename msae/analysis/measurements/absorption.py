@@ -118,9 +118,17 @@ class Absorption:
             "null_model": collected.null_model,
         }
         tables = {
-            "absorption": make_table(ABSORPTION, _sorted(columns), summary),
-            "absorption_levels": make_table(ABSORPTION_LEVELS, _levels(collected, columns, ok)),
-            "absorption_tokens": make_table(ABSORPTION_TOKENS, self._tokens(collected, parent[ok], child[ok], real)),
+            "absorption": make_table(ABSORPTION, _sorted(columns), summary, row="a candidate: parent and child"),
+            "absorption_levels": make_table(
+                ABSORPTION_LEVELS,
+                _levels(collected, columns, ok),
+                row="a pair of levels: parents in one, children in the other",
+            ),
+            "absorption_tokens": make_table(
+                ABSORPTION_TOKENS,
+                self._tokens(collected, parent[ok], child[ok], real),
+                row="an absorbed token, with context",
+            ),
         }
         return Result(tables=tables, summary=summary)
 

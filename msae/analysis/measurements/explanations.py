@@ -59,7 +59,11 @@ class Explanations:
     def run(self, collected: Collected) -> Result:
         """Table ``explanations``: one row a latent. Without the tokens' text it says so in every row."""
         rows = self._rows(collected)
-        table = make_table(EXPLANATIONS, {c.name: [row.get(c.name) for row in rows] for c in EXPLANATIONS})
+        table = make_table(
+            EXPLANATIONS,
+            {c.name: [row.get(c.name) for row in rows] for c in EXPLANATIONS},
+            row="a latent: a sentence about its tokens, and how well it holds on other documents",
+        )
         scores = [row["f1"] for row in rows if row["status"] == OK]
         summary = {
             "explained": len(scores),

@@ -55,8 +55,10 @@ def splitting_independent(saes: JoinedCodes, conditional: float = 0.8) -> Result
     }
     return Result(
         tables={
-            NAME: make_table(SPLITTING_INDEPENDENT, split_columns(rows), summary),
-            f"{NAME}_levels": make_table(SPLITTING_INDEPENDENT_LEVELS, levels, summary),
+            NAME: make_table(
+                SPLITTING_INDEPENDENT, split_columns(rows), summary, row="a latent of a narrower SAE and a wider SAE"
+            ),
+            f"{NAME}_levels": make_table(SPLITTING_INDEPENDENT_LEVELS, levels, summary, row="two SAEs trained apart"),
         },
         summary=summary,
     )

@@ -101,7 +101,10 @@ class RateDistortion:
             "ce_clean": losses.clean if losses else None,
             "ce_zero": losses.zero if losses else None,
         }
-        return Result(tables={self.name: make_table(RATE_DISTORTION, columns, summary)}, summary=summary)
+        table = make_table(
+            RATE_DISTORTION, columns, summary, row="a level and a quantiser step: bits, FVU, cross-entropy"
+        )
+        return Result(tables={self.name: table}, summary=summary)
 
     def _losses(self, collected: Collected, steps: list[float]) -> QuantisedLosses | None:
         source, sae = collected.source, collected.sae

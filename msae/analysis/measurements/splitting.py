@@ -105,8 +105,15 @@ class Splitting:
             "null_model": collected.null_model,
         }
         tables = {
-            "splitting": make_table(SPLITTING, split_columns(rows), {"null_model": collected.null_model}),
-            "splitting_levels": make_table(SPLITTING_LEVELS, levels),
+            "splitting": make_table(
+                SPLITTING,
+                split_columns(rows),
+                {"null_model": collected.null_model},
+                row="a parent and a later level (or all): how its children share it out",
+            ),
+            "splitting_levels": make_table(
+                SPLITTING_LEVELS, levels, row="a pair of levels: parents in one, children in the other"
+            ),
             "splitting_tokens": splitting_tokens(
                 collected,
                 [self._family(row) for row in all_later],

@@ -74,7 +74,12 @@ def splitting_tokens(
         "child_values": lists(flat["child_values"], n_firing, pa.float32()),
         "context_values": passages.values(codes, flat["parent"]),
     }
-    return make_table(SPLITTING_TOKENS, flat, {"per_child": per_child, "uncovered": uncovered})
+    return make_table(
+        SPLITTING_TOKENS,
+        flat,
+        {"per_child": per_child, "uncovered": uncovered},
+        row="a token of a parent, with the children that fire there",
+    )
 
 
 def _picked(

@@ -68,7 +68,13 @@ class Tree:
         edges = find_edges(collected, self.conditional)
         by_chance = null_edges(collected, self.conditional)
         summary = self._summary(collected, edges, by_chance)
-        return Result(tables={"tree": make_table(TREE, self._columns(collected, edges), summary)}, summary=summary)
+        table = make_table(
+            TREE,
+            self._columns(collected, edges),
+            summary,
+            row="an edge: a child that hardly ever fires without its parent",
+        )
+        return Result(tables={"tree": table}, summary=summary)
 
     def _columns(self, collected: Collected, edges: Edges) -> dict[str, np.ndarray]:
         codes, pairs = collected.codes, collected.pairs

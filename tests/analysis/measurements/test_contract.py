@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from msae.analysis.measurements import MEASUREMENTS, Measurement, Result
-from msae.analysis.tables import meanings, read_table
+from msae.analysis.tables import meanings, read_table, row_of
 from msae.core.config import from_dict, to_dict
 
 every = pytest.mark.parametrize("cls", MEASUREMENTS, ids=lambda cls: cls.name)
@@ -26,7 +26,7 @@ def check(result: Result, cls: type[Measurement], folder) -> None:
     json.dumps(dict(result.summary), allow_nan=False)
     result.write(folder)
     for name, table in result.tables.items():
-        assert all(meanings(table).values())
+        assert all(meanings(table).values()) and row_of(table.schema)
         assert nothing_is_nan(table)
         assert read_table(folder / f"{name}.parquet").equals(table)
 
