@@ -179,6 +179,13 @@ def ranges(begin: Int[np.ndarray, " n"], lengths: Int[np.ndarray, " n"]) -> Int[
     return np.arange(ends[-1] if len(ends) else 0) + np.repeat(begin - (ends - lengths), lengths)
 
 
+def evenly(rows: Int[np.ndarray, " n"], count: int) -> Int[np.ndarray, " m"]:
+    """At most `count` of them, evenly spaced."""
+    if len(rows) <= count:
+        return np.asarray(rows)
+    return rows[(2 * np.arange(count) + 1) * len(rows) // (2 * count)]
+
+
 def _mapped(path: Path, dtype: type[np.generic]) -> np.ndarray:
     if path.stat().st_size == 0:
         return np.empty(0, dtype)

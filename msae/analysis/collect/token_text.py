@@ -48,6 +48,10 @@ class TokenText:
         """Which tokens hold only part of a character."""
         return self._partial[token_ids]
 
+    def encoded(self, token_ids: Iterable[int] | Int[np.ndarray, " tokens"]) -> list[bytes]:
+        """The UTF-8 bytes of each token; a token of a split character holds its share of them."""
+        return [self._bytes.get(int(i)) or self.texts[int(i)].encode() for i in token_ids]
+
     def passage(self, token_ids: Iterable[int] | Int[np.ndarray, " tokens"]) -> list[str]:
         """One text a token, characters put together; a character cut off at either end stays `\\ufffd`."""
         out, decoder = [], None

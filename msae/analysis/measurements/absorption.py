@@ -22,10 +22,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from msae.analysis.collect import Collected
+from msae.analysis.collect.codes import evenly
 from msae.analysis.measurements.edges import find_edges
 from msae.analysis.measurements.passages import PASSAGE, Passages
 from msae.analysis.measurements.protocol import Figure, Result
-from msae.analysis.measurements.residuals import evenly, fires_at, residual_projections, values_at
+from msae.analysis.measurements.residuals import fires_at, residual_projections, values_at
 from msae.analysis.tables import FEW, NEVER, OK, WORD, Column, make_table, words
 from msae.core.config import require
 from msae.core.rng import numpy_stream

@@ -18,9 +18,9 @@ from jaxtyping import Bool, Float
 from msae.activations.source import ContextBatch, PatchableSource
 from msae.activations.store import ActivationStore
 from msae.analysis.collect import CodeTable, Collected, Rows
+from msae.analysis.collect.codes import evenly
 from msae.analysis.evaluate import first_contexts
 from msae.analysis.measurements.protocol import Figure, Result
-from msae.analysis.measurements.residuals import evenly
 from msae.analysis.pairing import shared_hook
 from msae.analysis.quantised_loss import QuantisedLosses, quantised_losses
 from msae.analysis.rate import RateAccumulator

@@ -60,13 +60,6 @@ def fires_at(rows_of_latent: Int[np.ndarray, " m"], rows: Int[np.ndarray, " n"])
     return rows_of_latent[np.minimum(place, len(rows_of_latent) - 1)] == rows
 
 
-def evenly(rows: Int[np.ndarray, " n"], count: int) -> Int[np.ndarray, " m"]:
-    """At most `count` of them, evenly spaced."""
-    if len(rows) <= count:
-        return np.asarray(rows)
-    return rows[(2 * np.arange(count) + 1) * len(rows) // (2 * count)]
-
-
 def _rows_of(collected: Collected, rows: np.ndarray) -> SparseCodes:
     codes = collected.codes
     begin = codes.row_start[rows]

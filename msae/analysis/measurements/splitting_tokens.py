@@ -10,8 +10,9 @@ import pyarrow as pa
 from jaxtyping import Float, Int
 
 from msae.analysis.collect import CodeTable, Collected
+from msae.analysis.collect.codes import evenly
 from msae.analysis.measurements.passages import PASSAGE, Passages
-from msae.analysis.measurements.residuals import evenly, fires_at, values_at
+from msae.analysis.measurements.residuals import fires_at, values_at
 from msae.analysis.tables import Column, lists, make_table
 
 NO_CHILD = -1

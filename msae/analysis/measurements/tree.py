@@ -11,9 +11,10 @@ import pyarrow as pa
 from jaxtyping import Float
 
 from msae.analysis.collect import Collected
+from msae.analysis.collect.codes import evenly
 from msae.analysis.measurements.edges import Edges, find_edges, implications, null_edges, share_in_order
 from msae.analysis.measurements.protocol import Figure, Result
-from msae.analysis.measurements.residuals import evenly, fires_at, residual_projections, values_at
+from msae.analysis.measurements.residuals import fires_at, residual_projections, values_at
 from msae.analysis.tables import Column, make_table
 from msae.core.config import require
 

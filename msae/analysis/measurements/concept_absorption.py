@@ -1,0 +1,297 @@
+"""Absorption of labelled concepts, by every published definition and at every level.
+
+On the tokens of test documents that show a concept and on which the probe on the activations says so. Of a concept with
+known children (keyword, of which ``def`` is one) the same is asked of each child's tokens alone: where the latents of
+the parent are off on them, and another carries the parent's direction, the child has absorbed it.
+
+The null asks the same of codes shifted within documents, with the token, the probe and the main latents as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import torch
+from jaxtyping import Bool, Float, Int
+
+from msae.analysis.collect import CodeTable
+from msae.analysis.collect.codes import evenly
+from msae.analysis.measurements.absorbed import TokenCodes, ablation, saebench_fraction, saebench_full, silent
+from msae.analysis.measurements.labelled import Labelled
+from msae.analysis.measurements.protocol import Figure, Result
+from msae.analysis.probing.activation_probes import ActivationProbe
+from msae.analysis.probing.scores import Documents
+from msae.analysis.tables import FEW, NEVER, OK, WORD, Column, lists, make_table
+from msae.core.config import require
+
+ALL = "all"
+DEFINITIONS = ("saebench_full", "saebench_fraction", "probe_ablation", "main_silent")
+READ_ROWS = 1 << 13
+
+_MEANS = "; ".join(
+    (
+        "'saebench_full': the main latents are off, and one other carries at least 0.4 of the probe's projection",
+        "'saebench_fraction': the share of it that at most three others carry, 0 below 0.4",
+        "'probe_ablation': the main latents are off, and ablating one other lowers the probe's logit by 1.0 more than "
+        "ablating any third",
+        "'main_silent': the main latents are off",
+    )
+)
+
+CONCEPT_ABSORPTION = (
+    Column("concept", pa.string(), "the concept whose latents should fire"),
+    Column("child", pa.string(), "the concept below it whose tokens alone are counted; null: all tokens of `concept`"),
+    Column("family", WORD, "the concept's family"),
+    Column("level", pa.int16(), "the level whose prefix is looked at"),
+    Column("definition", WORD, f"what counts as absorbed. {_MEANS}"),
+    Column("status", WORD, f"'{OK}'; '{FEW}': on too few tokens does the probe find the concept; '{NEVER}': nothing of "
+           "the prefix fires"),
+    Column("n_tokens", pa.int32(), "tokens looked at: of test documents, with the concept, found by the probe; evenly "
+           "spaced if there are more than the setting `tokens`"),
+    Column("absorbed", pa.float32(), "of these, absorbed (a sum of shares, for a fraction)"),
+    Column("rate", pa.float32(), "absorbed / n_tokens"),
+    Column("rate_error", pa.float32(), "its standard error over resamples of the test documents"),
+    Column("null_rate", pa.float32(), "the same with codes shifted within documents"),
+    Column("n_main", pa.int16(), "main latents of the concept at this level: more than one, and it is split"),
+    Column("main", pa.list_(pa.int32()), "their numbers"),
+    Column("main_f1", pa.float32(), "F1 of the sparse probe on them; where it is low, the level has no latents for it"),
+    Column("absorber", pa.int32(), "the latent that absorbs most of the tokens fully absorbed (saebench_full)"),
+    Column("absorber_share", pa.float32(), "its share of them"),
+    Column("absorber_is_childs", pa.bool_(), "whether that is a main latent of the child; null without one"),
+)  # fmt: skip
+
+CONCEPT_ABSORPTION_LEVELS = (
+    Column("level", pa.int16(), "the level whose prefix is looked at"),
+    Column("family", WORD, f"the concepts averaged over; '{ALL}': every one"),
+    Column("of_children", pa.bool_(), "whether over pairs of a concept and one below it, on the child's tokens"),
+    Column("definition", WORD, f"what counts as absorbed. {_MEANS}"),
+    Column("status", WORD, f"'{OK}', or '{FEW}': no concept has enough tokens"),
+    Column("concepts", pa.int32(), "concepts (or pairs) averaged over"),
+    Column("rate", pa.float32(), "mean rate"),
+    Column("rate_error", pa.float32(), "its standard error over concepts; null below two"),
+    Column("null_rate", pa.float32(), "mean rate with codes shifted within documents"),
+    Column("n_main", pa.float32(), "mean number of main latents: 1, and no concept is split"),
+    Column("n_main_error", pa.float32(), "its standard error over concepts; null below two"),
+    Column("l0", pa.float32(), "latents of the prefix that fire on a labelled row, on average"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConceptAbsorption:
+    """`tokens`: looked at of a concept, or of a child's, at most. `min_tokens`: below which no rate is given."""
+
+    name: ClassVar[str] = "concept_absorption"
+
+    tokens: int = 2_000
+    min_tokens: int = 10
+
+    def __post_init__(self) -> None:
+        for name in ("tokens", "min_tokens"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "at least one")
+
+    def run(self, labelled: Labelled) -> Result:
+        """Tables ``concept_absorption`` (a concept, a level and a definition) and ``concept_absorption_levels``."""
+        cases = [case for case in self._cases(labelled) if len(case.rows)]
+        rows = [row for case in cases for row in self._measured(labelled, case)]
+        levels = list(_level_rows(labelled, rows))
+        overall = [row for row in levels if row["family"] == ALL and not row["of_children"]]
+        summary: dict[str, Figure] = {
+            **{f"{row['definition']}_level_{row['level']}": row["rate"] for row in overall},
+            **{f"n_main_level_{row['level']}": row["n_main"] for row in overall if row["definition"] == DEFINITIONS[0]},
+            "concepts": len({row["concept"] for row in rows}),
+            "pairs_of_parent_and_child": len({(row["concept"], row["child"]) for row in rows if row["child"]}),
+            "null_model": f"codes: {labelled.null_model}" if labelled.probes.settings.null else None,
+        }
+        about = {**summary, "settings": self, "probe_settings": labelled.probes.settings}
+        columns = {c.name: [row[c.name] for row in levels] for c in CONCEPT_ABSORPTION_LEVELS}
+        return Result(
+            tables={
+                self.name: make_table(
+                    CONCEPT_ABSORPTION,
+                    _columns(rows),
+                    about,
+                    row="a concept or one below it, a level, a definition",
+                ),
+                f"{self.name}_levels": make_table(
+                    CONCEPT_ABSORPTION_LEVELS, columns, about, row="a level, a family of concepts and a definition"
+                ),
+            },
+            summary=summary,
+        )
+
+    def _cases(self, labelled: Labelled) -> list[_Case]:
+        """Every usable concept, and every usable concept with one below it."""
+        labels = labelled.probes.labels
+        out = []
+        for probe in labelled.probes.usable:
+            assert probe.hits is not None  # a usable one has them
+            out.append(_Case(probe=probe, child=None, rows=evenly(probe.hits, self.tokens)))
+            for child in labels.children(probe.concept.name):
+                own = np.intersect1d(probe.hits, labels.rows[child.name], assume_unique=True)
+                out.append(_Case(probe=probe, child=child.name, rows=evenly(own, self.tokens)))
+        projections = _projections(labelled, out)
+        return [replace(case, projection=own) for case, own in zip(out, projections, strict=True)]
+
+    def _measured(self, labelled: Labelled, case: _Case) -> Iterator[dict]:
+        """A row for every level and definition."""
+        main = {(level.concept.name, level.level): level for level in labelled.level_probes}
+        assert case.probe.weight is not None
+        W_dec, weight = labelled.directions, case.probe.weight.double().numpy()
+        along = W_dec @ weight
+        cosine = along / np.linalg.norm(weight)
+        tables = [labelled.codes, *([labelled.null_codes] if labelled.probes.settings.null else [])]
+        codes = [TokenCodes.of(table, case.rows) for table in tables]
+        document = labelled.probes.document[case.rows]
+        for level, width in enumerate(labelled.sae.prefix_widths):
+            own = main[case.probe.concept.name, level]
+            found = [_absorbed(part.below(width), cosine, along, case.projection, own.main) for part in codes]
+            absorber = _absorber(*found[0].absorbers)
+            childs = main.get((case.child or "", level))
+            status = own.status if own.status != OK else OK if len(case.rows) >= self.min_tokens else FEW
+            for definition in DEFINITIONS:
+                values = [absorbed.by_definition[definition] for absorbed in found]
+                yield {
+                    "concept": case.probe.concept.name,
+                    "child": case.child,
+                    "family": case.probe.concept.family,
+                    "level": level,
+                    "definition": definition,
+                    "status": status,
+                    "n_tokens": len(case.rows),
+                    "absorbed": float(values[0].sum()),
+                    "n_main": len(own.main),
+                    "main": own.main,
+                    "main_f1": own.main_f1,
+                    **_rates(values, document, labelled.probes.documents, known=status == OK),
+                    "absorber": absorber[0],
+                    "absorber_share": absorber[1],
+                    "absorber_is_childs": None if childs is None or absorber[0] is None else absorber[0] in childs.main,
+                }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Case:
+    """Tokens on which a probe rightly finds a concept (`child`: those of a concept below it), and ⟨x, d⟩ on each."""
+
+    probe: ActivationProbe
+    child: str | None
+    rows: Int[np.ndarray, " tokens"]
+    projection: Float[np.ndarray, " tokens"] = field(default_factory=lambda: np.empty(0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Absorbed:
+    """How much of each token is absorbed, by definition; and those fully absorbed, with the latents that do it."""
+
+    by_definition: dict[str, Float[np.ndarray, " tokens"]]
+    absorbers: tuple[Bool[np.ndarray, " tokens"], Int[np.ndarray, " tokens"]]
+
+
+def _absorbed(
+    codes: TokenCodes, cosine: np.ndarray, along: np.ndarray, projection: np.ndarray, main: np.ndarray
+) -> _Absorbed:
+    full, top = saebench_full(codes, cosine, projection, main)
+    by_definition = {
+        "saebench_full": full,
+        "saebench_fraction": saebench_fraction(codes, cosine, projection, main),
+        "probe_ablation": ablation(codes, cosine, -codes.along(along), main),
+        "main_silent": silent(codes, main),
+    }
+    return _Absorbed(
+        by_definition={name: values.astype(float) for name, values in by_definition.items()}, absorbers=(full, top)
+    )
+
+
+def _absorber(full: np.ndarray, top: np.ndarray) -> tuple[int | None, float | None]:
+    if not full.any():
+        return None, None
+    latents, counts = np.unique(top[full], return_counts=True)
+    return int(latents[counts.argmax()]), float(counts.max() / counts.sum())
+
+
+def _rates(
+    values: list[np.ndarray], document: np.ndarray, documents: Documents, known: bool
+) -> dict[str, float | None]:
+    if not known:
+        return {"rate": None, "rate_error": None, "null_rate": None}
+    size = len(documents.is_test)
+    parts, wholes = np.bincount(document, values[0], minlength=size), np.bincount(document, minlength=size)
+    return {
+        "rate": float(values[0].mean()),
+        "rate_error": documents.error(parts, wholes),
+        "null_rate": float(values[1].mean()) if len(values) > 1 else None,
+    }
+
+
+def _projections(labelled: Labelled, cases: list[_Case]) -> list[Float[np.ndarray, " tokens"]]:
+    """⟨x, d⟩ of every case's tokens, d the probe's unit direction; one pass over the rows."""
+    out = [np.empty(len(case.rows)) for case in cases]
+    n_rows = labelled.probes.labels.n_rows
+    for start in range(0, n_rows, READ_ROWS):
+        stop = min(start + READ_ROWS, n_rows)
+        parts = [slice(*np.searchsorted(case.rows, [start, stop])) for case in cases]
+        if all(part.start == part.stop for part in parts):
+            continue
+        x = labelled.rows.rows(start, stop)
+        for case, part, own in zip(cases, parts, out, strict=True):
+            if part.start < part.stop and case.probe.weight is not None:
+                weight = case.probe.weight
+                rows = x[torch.from_numpy(case.rows[part] - start)]
+                own[part] = (rows @ (weight / weight.norm())).numpy()
+    return out
+
+
+def _level_rows(labelled: Labelled, rows: list[dict]) -> Iterator[dict]:
+    """Means over the concepts of a family, and over all."""
+    l0 = _l0(labelled.codes, labelled.sae.prefix_widths, labelled.probes.labels.n_rows)
+    families = [ALL, *dict.fromkeys(row["family"] for row in rows)]
+    for level, family, of_children, definition in product(range(len(l0)), families, (False, True), DEFINITIONS):
+        asked = [
+            row
+            for row in rows
+            if (row["level"], row["child"] is not None, row["definition"]) == (level, of_children, definition)
+            and family in (ALL, row["family"])
+        ]
+        if not asked:
+            continue
+        own = [row for row in asked if row["status"] == OK]
+        yield {
+            "level": level,
+            "family": family,
+            "of_children": of_children,
+            "definition": definition,
+            "status": OK if own else asked[0]["status"],
+            "concepts": len(own),
+            **{name: _mean([row[name] for row in own]) for name in ("rate", "null_rate", "n_main")},
+            "rate_error": _standard_error([row["rate"] for row in own]),
+            "n_main_error": _standard_error([row["n_main"] for row in own]),
+            "l0": l0[level],
+        }
+
+
+def _l0(codes: CodeTable, widths: tuple[int, ...], n_rows: int) -> list[float]:
+    latent = codes.latent[codes.codes_of(slice(0, n_rows))]
+    return [float((latent < width).sum() / n_rows) for width in widths]
+
+
+def _columns(rows: list[dict]) -> dict[str, object]:
+    lengths = np.array([len(row["main"]) for row in rows], dtype=np.int64)
+    flat = np.concatenate([np.empty(0, np.int64), *(row["main"] for row in rows)])
+    return {
+        **{c.name: [row[c.name] for row in rows] for c in CONCEPT_ABSORPTION if c.name != "main"},
+        "main": lists(flat, lengths, pa.int32()),
+    }
+
+
+def _mean(values: Sequence[float | int | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _standard_error(values: Sequence[float | int]) -> float | None:
+    return float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else None

@@ -1,0 +1,83 @@
+"""How good a probe is: F1 on documents it was not fitted on, with the error that another draw of documents makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Real
+
+from msae.core.rng import numpy_stream
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """F1 = 2 TP / (2 TP + FP + FN), its standard error, and precision and recall (0 where nothing was predicted)."""
+
+    f1: float
+    error: float
+    precision: float
+    recall: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Documents:
+    """Which of a sample's documents are for testing, and how often each is drawn in each resample of those."""
+
+    is_test: Bool[np.ndarray, " documents"]
+    draws: Float[np.ndarray, "resamples documents"]
+
+    @classmethod
+    def split(cls, document: Int[np.ndarray, " rows"], test_share: float, resamples: int, seed: int) -> Documents:
+        """The split of the documents that rows are from: as many for testing as `test_share` says, at least one."""
+        present = np.flatnonzero(np.bincount(document))
+        n_test = min(max(1, round(test_share * len(present))), max(len(present) - 1, 1))
+        chosen = numpy_stream(seed, "probing/split").permutation(present)[:n_test]
+        is_test = np.zeros(present[-1] + 1, dtype=bool)
+        is_test[chosen] = True
+        draws = np.zeros((resamples, len(is_test)))
+        stream = numpy_stream(seed, "probing/resamples")
+        draws[:, is_test] = stream.multinomial(n_test, np.full(n_test, 1 / n_test), size=resamples)
+        return cls(is_test=is_test, draws=draws)
+
+    def score(
+        self,
+        predicted: Bool[np.ndarray, " rows"],
+        positive: Bool[np.ndarray, " rows"],
+        document: Int[np.ndarray, " rows"],
+    ) -> Score:
+        """Of predictions on test rows, of which at least one is positive; `document`: of each row."""
+        hit, said, true = (
+            np.bincount(document[which], minlength=len(self.is_test))
+            for which in (predicted & positive, predicted, positive)
+        )
+        n_hit, n_said, n_true = int(hit.sum()), int(said.sum()), int(true.sum())
+        return Score(
+            f1=2 * n_hit / (n_said + n_true),
+            error=self.error(2 * hit, said + true),
+            precision=n_hit / n_said if n_said else 0.0,
+            recall=n_hit / n_true,
+        )
+
+    def error(self, part: Real[np.ndarray, " documents"], whole: Real[np.ndarray, " documents"]) -> float:
+        """The standard error of Σ part / Σ whole, over resamples of the test documents (those without any left out)."""
+        parts, wholes = self.draws @ part, self.draws @ whole
+        some = wholes > 0
+        return float((parts[some] / wholes[some]).std(ddof=1)) if some.sum() > 1 else 0.0
+
+
+def best_threshold(
+    scores: Float[np.ndarray, " rows"],
+    positive: Bool[np.ndarray, " rows"],
+    weight: Float[np.ndarray, " rows"] | None = None,
+) -> float:
+    """The threshold above which predicting gives the largest F1: midway between two scores (None: weights of 1)."""
+    weight = np.ones(len(scores)) if weight is None else weight
+    order = np.argsort(-scores, kind="stable")
+    ordered, weight = scores[order], weight[order]
+    hit = np.cumsum(weight * positive[order])
+    f1 = 2 * hit / (np.cumsum(weight) + hit[-1])
+    ends = np.append(ordered[1:] < ordered[:-1], True)  # equal scores are predicted together
+    best = int(np.argmax(np.where(ends, f1, -1.0)))
+    below = ordered[best + 1] if best + 1 < len(ordered) else ordered[best] - 2.0
+    return float((ordered[best] + below) / 2)
