@@ -28,6 +28,7 @@ from msae.analysis.tables import WORD, Column, make_table, words
 from msae.core.config import require
 
 BLOCK_NUMBERS = 1 << 24
+MIN_TOKENS = 20
 BY_BOTH, BY_COSINE, BY_FIRING = "both", "cosine", "co-firing"
 
 LATENT_PAIRS = (
@@ -74,7 +75,7 @@ def latent_pairs(
     groups: Groups,
     *,
     nearest: int = 3,
-    min_tokens: int = 20,
+    min_tokens: int = MIN_TOKENS,
 ) -> pa.Table:
     """Table of `LATENT_PAIRS`: for every live latent its `nearest` by either measure in every other group.
 
@@ -93,11 +94,11 @@ def latent_pairs(
     phi = phi_of(together, codes.counts[a], codes.counts[b], codes.n_rows)
     least_cosine = cosine_null(directions[torch.from_numpy(alive)], 0.999)
     by_chance = _partners(shifted, groups.group, 1, min_tokens)[2]
-    least_phi = float(np.quantile(by_chance, 0.999)) if len(by_chance) else 0.0
+    least_phi = float(np.quantile(by_chance, 0.999)) if len(by_chance) else None
     often = (codes.counts[a] >= min_tokens) & (codes.counts[b] >= min_tokens)
     of_a, of_b = _best(a, b, cosine, groups.group), _best(b, a, cosine, groups.group)
     with_a, with_b = (_best(*both, np.where(often, phi, -1.0), groups.group) & often for both in ((a, b), (b, a)))
-    near, together_often = of_a & of_b & (cosine > least_cosine), with_a & with_b & (phi > least_phi)
+    near, together_often = of_a & of_b & (cosine > least_cosine), with_a & with_b & (phi > (least_phi or 0.0))
     matched = np.select([near & together_often, near, together_often], [0, 1, 2], default=-1)
     columns: dict[str, Any] = {
         **{f"sae_{x}": words(groups.names, groups.sae[of]) for x, of in (("a", a), ("b", b))},

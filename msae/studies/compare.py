@@ -19,7 +19,7 @@ from msae.analysis.collect.origin import Origin
 from msae.analysis.collect.shift import shifted
 from msae.analysis.evaluate import evaluate_levels, evaluate_rows
 from msae.analysis.level_table import LevelTable
-from msae.analysis.matching import Groups, latent_pairs
+from msae.analysis.matching import MIN_TOKENS, Groups, latent_pairs
 from msae.analysis.measurements.rate_distortion import RateDistortion, rate_and_fvu, root_mean_square
 from msae.core.config import require
 from msae.core.errors import CheckpointError, ConfigError, MismatchError, MsaeError
@@ -33,11 +33,15 @@ Comparable = Run | SparseAutoencoder | str | Path
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """What is shown under one name: the levels of one nested SAE, or several SAEs, the narrowest first, as levels."""
+    """What is shown under one name: the levels of one nested SAE, or several SAEs, the narrowest first, as levels.
+
+    `store`, `fingerprint`: where the store lay that they were trained on, and its fingerprint, where a run says so.
+    """
 
     name: str
     saes: tuple[SparseAutoencoder, ...]
     store: Path | None = None
+    fingerprint: str | None = None
 
     @property
     def members(self) -> list[tuple[str, SparseAutoencoder]]:
@@ -145,7 +149,16 @@ def _compared(
     directions = torch.cat([torch.nn.functional.normalize(sae.W_dec.detach().float().cpu(), dim=1) for sae in saes])
     null = shifted(codes, Origin.of(store, n_rows))
     pairs = latent_pairs(codes, null, directions, groups)
-    live = {names[g]: int((codes.counts[groups.group == g] > 0).sum()) for g in range(len(names))}
+    live, often = (
+        {name: int((codes.counts[groups.group == g] >= least).sum()) for g, name in enumerate(names)}
+        for least in (1, MIN_TOKENS)
+    )
+    notes += _elsewhere(series, store)
+    if too_few := sum(live.values()) - sum(often.values()):
+        notes.append(
+            f"{too_few:,} of {sum(live.values()):,} live latents fire on fewer than {MIN_TOKENS} of these tokens: they "
+            "are not matched by firing."
+        )
     by_series, place = [], 0
     for one in series:
         own = slice(place, place + len(one.saes))
@@ -155,7 +168,7 @@ def _compared(
     return Comparison(
         levels=levels_frame([(name, tables_) for name, tables_, _ in by_series]),
         pairs=pairs,
-        overlap=overlap_frame(pairs, groups, live),
+        overlap=overlap_frame(pairs, groups, live, often),
         rate=rate_frame([(name, rates) for name, _, rates in by_series]),
         n_tokens=n_rows,
         notes=tuple(notes),
@@ -209,6 +222,15 @@ def _store(store: ActivationStore | str | Path | None, series: Sequence[Series])
     return ActivationStore.open(store if store is not None else recorded)  # type: ignore[arg-type]
 
 
+def _elsewhere(series: Sequence[Series], store: ActivationStore) -> list[str]:
+    """A note where what is compared was trained on other tokens than it is measured on."""
+    others = [one.name for one in series if one.fingerprint not in (None, store.fingerprint)]
+    if not others:
+        return []
+    names = ", ".join(others)
+    return [f"Measured on {store.path}; trained on another store's tokens: {names}. What differs may be the text."]
+
+
 def _require_match(series: Sequence[Series], store: ActivationStore, force: bool) -> None:
     """Before anything is computed: every SAE reads what the store holds."""
     for name, sae in (member for one in series for member in one.members):
@@ -245,15 +267,21 @@ def _one_series(name: str | None, item: Any, number: int) -> Series:
     if isinstance(item, str | Path):
         return _from_path(name or str(item), Path(item))
     if isinstance(item, Run):
-        return Series(name=name or str(item.path), saes=(item.sae,), store=item.store_path)
+        return _of_run(name or str(item.path), item)
+    if not isinstance(item, Iterable):
+        raise ConfigError(f"{item!r} cannot be compared: give a run, an SAE, the folder of one, or several of these")
     parts = [_one_series(None, part, place) for place, part in enumerate(item)]
     return _side_by_side(name or f"series {number}", parts)
 
 
+def _of_run(name: str, run: Run) -> Series:
+    fingerprint = run.config["store"]["fingerprint"]
+    return Series(name=name, saes=(run.sae,), store=run.store_path, fingerprint=fingerprint)
+
+
 def _from_path(name: str, path: Path) -> Series:
     if (path / "config.json").is_file():
-        run = Run.open(path)
-        return Series(name=name, saes=(run.sae,), store=run.store_path)
+        return _of_run(name, Run.open(path))
     inside = sorted(file.parent for file in path.glob("*/config.json"))
     if inside:
         return _side_by_side(name, [_from_path(str(folder), folder) for folder in inside])
@@ -271,4 +299,5 @@ def _side_by_side(name: str, parts: Sequence[Series]) -> Series:
             f"{name}: SAEs are shown as the levels of one series when each has one level and a width of its own; these "
             f"have widths {widths}" + (f" and levels {nested}" if nested else "")
         )
-    return Series(name=name, saes=tuple(saes), store=next((part.store for part in parts if part.store), None))
+    first = next((part for part in parts if part.store), parts[0])
+    return Series(name=name, saes=tuple(saes), store=first.store, fingerprint=first.fingerprint)

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from msae.analysis.level_table import LevelTable
 from msae.analysis.matching import BY_BOTH, BY_COSINE, BY_FIRING, Groups
-from msae.analysis.tables import about, write_tables
+from msae.analysis.tables import FEW, NEVER, OK, about, write_tables
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -29,8 +29,9 @@ class Comparison:
     `levels`: a level of a run (columns: `msae.analysis.level_table.DEFINITIONS`). `pairs`: two latents that are near
     each other in direction or in firing (columns: `msae.analysis.matching.LATENT_PAIRS`, an Arrow table). `overlap`:
     two groups, how many of a's live latents are matched in b (by either measure, and by both), and how near the nearest
-    is on average. `rate`: a level
-    and a quantiser step, bits a token and FVU. `notes`: what a reader must know.
+    is on average; `status`: ok, too few tokens (no latent of a, or none of b, fires often enough to be matched by
+    firing), or never fires (a or b is silent). `rate`: a level and a quantiser step, bits a token and FVU. `notes`:
+    what a reader must know.
     """
 
     levels: pd.DataFrame
@@ -49,10 +50,11 @@ class Comparison:
         return kept.iloc[np.lexsort((-kept["cosine"].to_numpy(), order))].reset_index(drop=True)
 
     @property
-    def chance(self) -> dict[str, float]:
-        """The cosine and the phi above which a match counts: the 99.9th percentiles of the nulls."""
+    def chance(self) -> dict[str, float | None]:
+        """The cosine and the phi above which a match counts: the 99.9th percentiles of the nulls. The phi is None
+        where no latent fires often enough to be matched by firing."""
         kept = about(self.pairs)
-        return {name: float(kept[name]) for name in ("least_cosine", "least_phi")}
+        return {name: None if kept[name] == "None" else float(kept[name]) for name in ("least_cosine", "least_phi")}
 
     def figure(self) -> Any:
         """A plotly figure: FVU, CE recovered, L0 and dead by width, rate–distortion, and what is found again where."""
@@ -89,14 +91,17 @@ class Comparison:
 
     def _shown(self) -> dict[str, pd.DataFrame]:
         columns = [name for name in SHOWN if not self.levels[name].isna().all()]
-        return {"What each level is worth": self.levels[columns], "Latents found again": self.overlap}
+        all_ok = (self.overlap["status"] == OK).all()
+        overlap = self.overlap.drop(columns="status") if all_ok else self.overlap
+        return {"What each level is worth": self.levels[columns], "Latents found again": overlap}
 
     def _said(self) -> str:
-        chance = self.chance
+        cosine, phi = self.chance["least_cosine"], self.chance["least_phi"]
+        by_firing = f" or by phi of firing above {phi:.3f}" if phi is not None else ""
         return (
-            f"Latents on {self.n_tokens:,} tokens. Matched: each the other's nearest, by cosine above "
-            f"{chance['least_cosine']:.3f} or by phi of firing above {chance['least_phi']:.3f} (99.9th percentiles of "
-            "the nulls). .figure() draws it; .levels, .matches, .overlap and .rate are data frames."
+            f"Latents on {self.n_tokens:,} tokens. Matched: each the other's nearest, by cosine above {cosine:.3f}"
+            f"{by_firing} (99.9th percentiles of the nulls). .figure() draws it; .levels, .matches, .overlap and .rate "
+            "are data frames."
         )
 
 
@@ -115,8 +120,11 @@ def rate_frame(series: Iterable[tuple[str, Sequence[Mapping[str, Any]]]]) -> pd.
     return pd.DataFrame([{"run": name, **record} for name, records in series for record in records])
 
 
-def overlap_frame(pairs: pa.Table, groups: Groups, live: Mapping[str, int]) -> pd.DataFrame:
-    """One row an ordered pair of groups: of a's live latents, how many are matched in b, and how near b comes."""
+def overlap_frame(pairs: pa.Table, groups: Groups, live: Mapping[str, int], often: Mapping[str, int]) -> pd.DataFrame:
+    """One row an ordered pair of groups: of a's live latents, how many are matched in b, and how near b comes.
+
+    `live`: latents of each group that fire, `often`: those that fire on enough tokens to be matched by firing.
+    """
     frame = pairs.to_pandas()
     one_sae = len(groups.names) == 1
     of = {
@@ -144,6 +152,7 @@ def overlap_frame(pairs: pa.Table, groups: Groups, live: Mapping[str, int]) -> p
                     "share": matched / live[a] if live[a] else None,
                     "mean_cosine": float(nearest["cosine"].mean()) if len(nearest) else None,
                     "mean_phi": float(partner["phi"].mean()) if len(partner) else None,
+                    "status": NEVER if not (live[a] and live[b]) else OK if often[a] and often[b] else FEW,
                 }
             )
     return pd.DataFrame(rows)

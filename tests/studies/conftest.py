@@ -14,8 +14,10 @@ from msae.studies.independent import train_independent
 FOREST = msae.SyntheticForest(d_in=24, n_roots=6, root_rate=0.15, branching=(3,))
 
 
-def harvested(path: Path, seed: int = 0, n_tokens: int = 8000) -> msae.ActivationStore:
-    source = SyntheticSource(forest=FOREST, context_size=64, seed=seed)
+def harvested(
+    path: Path, seed: int = 0, n_tokens: int = 8000, forest: msae.SyntheticForest = FOREST
+) -> msae.ActivationStore:
+    source = SyntheticSource(forest=forest, context_size=64, seed=seed)
     documents = (msae.Document(str(number), "") for number in range(10**6))
     return msae.harvest(source, documents, n_tokens=n_tokens, path=path, holdout_tokens=1280, progress=False)
 

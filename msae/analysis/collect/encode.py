@@ -45,10 +45,12 @@ def encode_all(
         sae.encode(rows.rows(0, 1).to(sae.device, sae.dtype))  # says at once if there is no threshold yet
         for start in range(0, n_rows, READ_ROWS):
             x = rows.rows(start, min(start + READ_ROWS, n_rows)).to(sae.device, sae.dtype)
-            if not torch.isfinite(x).all():
+            finite = torch.isfinite(x).all(dim=1)
+            if not finite.all():
+                first = start + int((~finite).nonzero()[0])
                 raise EvaluationError(
-                    f"there are NaN or infinite activations in rows {start} … {start + len(x) - 1}: harvest again, "
-                    "with the model in float32 or bfloat16"
+                    f"there are NaN or infinite activations, the first in row {first}: harvest again, with the model "
+                    "in float32 or bfloat16"
                 )
             writer.append(encode_block(sae, x, finder))
             advance(len(x))
