@@ -399,13 +399,16 @@ class Dashboard:
     """Open a browser."""
     host: str = "127.0.0.1"
     """Address to serve on. Any other than this machine's own lets others read the run."""
+    model: str | None = None
+    """Where the model is, if it has moved. The live prompt alone needs it."""
 
     def run(self) -> None:
         """Do it."""
         with _dashboards():
             from msae_dashboards.server import serve
+        model = None if self.model is None else str(_model(self.model))
         try:
-            serve(self.path, port=self.port, host=self.host, browser=self.browser)
+            serve(self.path, port=self.port, host=self.host, model=model, browser=self.browser)
         except KeyboardInterrupt:
             _say("")
 

@@ -61,3 +61,8 @@ def feature_href(latent: int, **query: str) -> str:
 def features_href(**query: str) -> str:
     """The URL of the feature browser in a state."""
     return Address(page="features", query=query).href
+
+
+def prompt_href(**query: str) -> str:
+    """The URL of the live prompt in a state."""
+    return Address(page="prompt", query=query).href

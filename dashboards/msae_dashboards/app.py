@@ -9,6 +9,7 @@ from pathlib import Path
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, html
 from dash.development.base_component import Component
+from dash.exceptions import DependencyException
 
 from msae.core.errors import MsaeError
 from msae_dashboards import shell
@@ -27,15 +28,18 @@ POLICY = "; ".join(
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data: blob:",
         "font-src 'self' data:",
-        "frame-ancestors 'self'",
     ]
 )
 """Sent with every answer: the browser itself refuses a request to another machine."""
 
 
-def create_app(run: str | Path, pages: Sequence[Page] = PAGES) -> Dash:
-    """The application; serve it with `msae_dashboards.server`. `CheckpointError` when there is no run at `run`."""
-    tables = RunTables(run)
+def create_app(
+    run: str | Path, pages: Sequence[Page] = PAGES, *, model: str | None = None, framing: str = "'self'"
+) -> Dash:
+    """The application; serve it with `msae_dashboards.server`. `model`: where the run's language model is, if it has
+    moved. `framing`: whose pages may show it in a frame (sources of the policy's ``frame-ancestors``).
+    `CheckpointError` when there is no run at `run`."""
+    tables = RunTables(run, model=model)
     app = Dash(
         __name__,
         title=f"{tables.title} · msae",
@@ -62,9 +66,13 @@ def create_app(run: str | Path, pages: Sequence[Page] = PAGES) -> Dash:
     for page in pages:
         page.connect(app, tables)
 
+    @app.server.errorhandler(DependencyException)
+    def no_such_script(_error):  # type: ignore[no-untyped-def]
+        return "There is no such file.", 404
+
     @app.server.after_request
     def local_only(response):  # type: ignore[no-untyped-def]
-        response.headers["Content-Security-Policy"] = POLICY
+        response.headers["Content-Security-Policy"] = f"{POLICY}; frame-ancestors {framing}"
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 

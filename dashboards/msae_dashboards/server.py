@@ -20,14 +20,22 @@ DEFAULT_PORT = 8050
 TRIED = 20
 
 
-def make_local_server(run: str | Path, *, port: int | None = None, host: str = LOCAL[0]) -> BaseWSGIServer:
+def make_local_server(
+    run: str | Path,
+    *,
+    port: int | None = None,
+    host: str = LOCAL[0],
+    model: str | None = None,
+    framing: str = "'self'",
+) -> BaseWSGIServer:
     """A server of the run's pages, bound and not yet serving. `port` 0 takes a free one, None the first from 8050 on.
 
     Bound to this machine alone it answers only requests addressed to it by a local name, so that no web site can read
-    it through a name of its own. Raises `ConfigError` when the port is taken or the host is none of this machine's.
+    it through a name of its own. `model`, `framing`: as of `create_app`. Raises `ConfigError` when the port is taken or
+    the host is none of this machine's.
     """
     require(port is None or 0 <= port < 1 << 16, "port", port, "0 to 65535")
-    app = create_app(run)
+    app = create_app(run, model=model, framing=framing)
     if host in LOCAL:
 
         @app.server.before_request
@@ -51,11 +59,12 @@ def serve(
     *,
     port: int | None = None,
     host: str = LOCAL[0],
+    model: str | None = None,
     browser: bool = True,
     say: Callable[[str], None] = print,
 ) -> None:
     """Serve until interrupted."""
-    server = make_local_server(run, port=port, host=host)
+    server = make_local_server(run, port=port, host=host, model=model)
     url = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{server.server_port}/"
     if host not in LOCAL:
         say(

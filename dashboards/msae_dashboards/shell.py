@@ -12,7 +12,7 @@ from msae_dashboards.pages import Page
 
 URL, PAGE, SEARCH, HELP, HELP_BUTTON = "url", "page", "search", "help", "help-button"
 KEYS = (
-    ("← →", "previous and next feature"),
+    ("← →", "previous and next feature; in the live prompt, token"),
     ("/", "search features: a number opens that feature, words search tokens"),
     ("?", "this help"),
     ("Esc", "leave a field, close this help"),

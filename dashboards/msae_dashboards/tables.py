@@ -38,12 +38,13 @@ class RunTables:
     """The run at `path`, read-only. Names are ``levels``, ``metrics``, ``analysis``, and of Parquet files in results/.
 
     Everything read is kept until its file changes (device, size, time), so a run analyzed again shows at the next look.
-    Safe to share between threads. Raises `CheckpointError` when there is no run at `path`; every reader raises
-    `MissingTableError` when its file is missing, half-written or from an older version.
+    `model`: where the run's language model is, if it has moved. Safe to share between threads. Raises `CheckpointError`
+    when there is no run at `path`; every reader raises `MissingTableError` when its file is missing, half-written or
+    from an older version.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.run = Run.open(path)
+    def __init__(self, path: str | Path, *, model: str | None = None) -> None:
+        self.run, self.model = Run.open(path), model
         self._held: dict[tuple[str, str], tuple[tuple[Identity, Identity | None], Any]] = {}
         self._lock = threading.RLock()
 

@@ -43,12 +43,16 @@ def to_html(tree: Any, link: Link = lambda href: href, compact: Compact = lambda
     return "".join(_pieces(tree, link, compact))
 
 
-def embedded_json(value: Any) -> str:
-    """A ``<script type="application/json">`` that holds `value` and that no text in it can end."""
+def embedded(value: Any) -> str:
+    """`value` as JSON that can stand inside a ``<script>``, which no text in it can end."""
     content = json.dumps(value, cls=PlotlyJSONEncoder, separators=(",", ":"))
-    # Inside <script> only "</script" and "<!--" could end the text: no "<" is left.
-    safe = content.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-    return f'<script type="application/json">{safe}</script>'
+    # Only "</script" and "<!--" could end it: no "<" is left.
+    return content.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def embedded_json(value: Any) -> str:
+    """A ``<script type="application/json">`` that holds `value`."""
+    return f'<script type="application/json">{embedded(value)}</script>'
 
 
 def _pieces(tree: Any, link: Link, compact: Compact) -> Iterable[str]:

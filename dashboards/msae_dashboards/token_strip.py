@@ -49,11 +49,20 @@ def token_strip(
     *,
     position: int,
     largest: float,
+    line_breaks: bool = False,
 ) -> Component:
-    """Tokens in a row, coloured by activation / `largest`, the one at `position` bold; its id for one without text."""
+    """Tokens in a row, coloured by activation / `largest`, the one at `position` bold; its id for one without text.
+    With `line_breaks` a new line is also begun after its sign."""
     texts = [visible(f"⟨{number}⟩" if text is None else text) for text, number in zip(tokens, ids, strict=True)]
+    if line_breaks:
+        texts = [broken(text) for text in texts]
     marks = [_mark(place, value, largest) for place, value in enumerate(values) if value > 0]
     return TokenStrip(texts=texts, ids=list(ids), marks=marks, position=position)
+
+
+def broken(shown: str) -> str:
+    """Visible text, with the lines that its signs for them end."""
+    return shown.replace("↵", "↵\n")
 
 
 def linear(ratio: float) -> float:

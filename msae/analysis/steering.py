@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from jaxtyping import Bool, Float
@@ -48,7 +49,6 @@ def along(sae: SparseAutoencoder, latent: int, strength: int | float) -> Replace
     return replacement
 
 
-@torch.no_grad()
 def continue_text(
     source: TransformerLensSource,
     text: str,
@@ -60,30 +60,51 @@ def continue_text(
 ) -> Continuation:
     """What the model writes after `text`, with the activations at each hook of `replace` put through its function.
 
-    Every token runs the whole context again: a cached pass would show a hook the newest token only, and the model would
-    go on from unsteered keys and values before it. `temperature`: 0 takes the likeliest token; otherwise tokens are
-    drawn, the same ones for the same `seed`, so that two continuations differ only by what was replaced. Writing stops
-    early at a special token. The model sees at most as many tokens as its contexts have.
-
-    Raises `SourceError` for a model without a language head, `EvaluationError` for a text without a token.
+    The first `n_tokens` of `tokens_after`, which says the rest and what it raises.
     """
     require(n_tokens > 0, "n_tokens", n_tokens, "a positive number of tokens")
+    tokens = tokens_after(source, text, replace=replace, temperature=temperature, seed=seed)
+    return continuation_of(source, list(islice(tokens, n_tokens)))
+
+
+def continuation_of(source: TransformerLensSource, token_ids: Sequence[int]) -> Continuation:
+    """Tokens that were written, with their texts."""
+    return Continuation(token_ids=tuple(token_ids), texts=tuple(token_text(source.tokenizer).passage(token_ids)))
+
+
+@torch.no_grad()
+def tokens_after(
+    source: TransformerLensSource,
+    text: str,
+    *,
+    replace: Mapping[str, Replacement] | None = None,
+    temperature: int | float = 0,
+    seed: int = 0,
+) -> Iterator[int]:
+    """The tokens the model writes after `text`, one at a time, until it writes a special one.
+
+    Every token runs the whole context again: a cached pass would show a hook the newest token only, and the model would
+    go on from unsteered keys and values before it. `temperature`: 0 takes the likeliest token; otherwise tokens are
+    drawn, the same ones for the same `seed`, so that two continuations differ only by what was replaced. The model sees
+    at most as many tokens as its contexts have.
+
+    Raises, at the first token, `SourceError` for a model without a language head, `EvaluationError` for a text without
+    a token.
+    """
     require(temperature >= 0, "temperature", temperature, "0 or more")
     if not source.has_language_head:
         raise SourceError("this model writes nothing: it is not causal, or its head is not in the checkpoint")
     context = _last_context(source, text)
     window = next(iter(source.specs.values())).context_size
     generator = torch_stream(seed, "continuation")
-    written: list[int] = []
-    while len(written) < n_tokens:
+    while True:
         context = _within(context, window)
         logits = source.logits(context, replace)[0, -1].float().cpu()
         token = _drawn(logits, temperature, generator)
         if token in source.special.ids:
-            break
-        written.append(token)
+            return
+        yield token
         context = _followed_by(context, token)
-    return Continuation(token_ids=tuple(written), texts=tuple(token_text(source.tokenizer).passage(written)))
 
 
 def _last_context(source: TransformerLensSource, text: str) -> ContextBatch:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from msae.analysis.patching import recorded
-from msae.analysis.steering import along, continue_text
+from msae.analysis.steering import along, continue_text, tokens_after
 from msae.core.errors import ConfigError, EvaluationError, SourceError
 from msae.data.documents import string_documents
 
@@ -101,3 +101,9 @@ def test_a_model_without_a_head_is_refused(gpt2_folder, tmp_path):
     source = TransformerLensSource(tmp_path, layer=1, context_size=24, device="cpu")
     with pytest.raises(SourceError, match="writes nothing"):
         continue_text(source, TEXT)
+
+
+def test_tokens_come_one_at_a_time(source):
+    tokens = tokens_after(source, TEXT)
+    assert [next(tokens) for _ in range(4)] == greedily(source, TEXT, 4)
+    assert not torch.is_inference_mode_enabled() and torch.is_grad_enabled()

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import msae
@@ -75,7 +77,7 @@ def open_page(browser):
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.on("console", lambda said: wrong.append(f"console: {said.text}") if said.type == "error" else None)
         page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
         page.on(
@@ -94,3 +96,38 @@ def open_page(browser):
 def _local(url: str, home: str) -> bool:
     scheme, _, rest = url.partition(":")
     return scheme in ("data", "blob") or rest.startswith(f"//{home}/")
+
+
+HOSTILE = (
+    "<script>window.stolen = 1</script>",
+    '"><img src=x onerror="window.stolen = 1">',
+    "</script><script>window.stolen = 1</script><!--",
+    "' onmouseover='window.stolen = 1",
+    "\u202eright to left\u202c",
+    "\u200b\u200d\ufeff",
+    "👩‍👩‍👧",
+    "עברית",
+    "x" * 10_000,
+)
+TEXTS = {"top_tokens", "token", "context_tokens", "document", "explanation"}
+
+
+@pytest.fixture(scope="session")
+def hostile_run(demo_run: msae.Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small run with every text in its tables replaced by another that tries to break out."""
+    path = tmp_path_factory.mktemp("hostile") / "run"
+    shutil.copytree(demo_run.path, path)
+    for file in (path / "results").glob("*.parquet"):
+        table = pq.read_table(file)
+        for name in TEXTS & set(table.column_names):
+            values = [_hostile(value) for value in table[name].to_pylist()]
+            kind = pa.list_(pa.string()) if pa.types.is_list(table.schema.field(name).type) else pa.string()
+            table = table.set_column(table.column_names.index(name), name, pa.array(values, kind))
+        pq.write_table(table, file)
+    return path
+
+
+def _hostile(value: str | list[str] | None) -> str | list[str] | None:
+    if isinstance(value, list):
+        return [_hostile(part) for part in value]
+    return None if value is None else HOSTILE[sum(value.encode()) % len(HOSTILE)]

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 import msae
+from msae_dashboards.address import Address
 from msae_dashboards.pages import PAGES
 from msae_dashboards.tables import RunTables
+from tests.dashboards.conftest import serving
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +161,21 @@ def test_grid_cells_open_features_without_a_reload(site, open_page) -> None:
     page.go_back()
     assert rows_shown(page)
     assert page.url.endswith("/features?sort=density&order=desc")
+
+
+def test_hostile_text_shows_as_text_and_breaks_nothing(hostile_run, open_page) -> None:
+    latent = int(RunTables(hostile_run).features().density.argmax())
+    with serving(hostile_run) as hostile:
+        tab = open_page(hostile)
+        for page in PAGES:
+            tab.goto(hostile + Address(page=page.name, latent=None if page.listed else latent).href)
+            tab.wait_for_selector("#page h1")
+            tab.wait_for_timeout(400)
+            assert tab.evaluate("window.stolen === undefined"), page.title
+            assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), page.title
+            if page.name == "feature":
+                assert "<script>window.stolen = 1</script>" in tab.locator(".panel.examples").inner_text()
+                assert "… (10,000 characters)" in tab.locator(".panel.examples").inner_text()
+            if page.name == "features":
+                rows_shown(tab)
+                assert "<script>window.stolen" in tab.locator(".ag-center-cols-container").inner_text()

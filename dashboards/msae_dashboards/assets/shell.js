@@ -15,7 +15,7 @@
     else if (words) msae.go(`/features?${new URLSearchParams({ q: words })}`);
   }
 
-  const typing = (element) => element.closest("input, textarea, select, [contenteditable], .ag-root, .mantine-Modal-content");
+  const typing = (element) => element.closest("input, textarea, select, [contenteditable], .ag-root, [role=slider], .mantine-Modal-content");
 
   document.addEventListener("keydown", (event) => {
     const field = document.getElementById("search");
@@ -27,8 +27,8 @@
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
     if (event.key === "/") { event.preventDefault(); field.focus(); field.select(); }
     else if (event.key === "?") document.getElementById("help-button").click();
-    else if (event.key === "ArrowLeft") document.querySelector("a.way.previous")?.click();
-    else if (event.key === "ArrowRight") document.querySelector("a.way.next")?.click();
+    else if (event.key === "ArrowLeft") document.querySelector(".way.previous:not(.off)")?.click();
+    else if (event.key === "ArrowRight") document.querySelector(".way.next:not(.off)")?.click();
   });
 
   document.addEventListener("click", (event) => {

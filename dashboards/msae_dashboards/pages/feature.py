@@ -6,7 +6,7 @@ import numpy as np
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from msae_dashboards.address import Address, feature_href
+from msae_dashboards.address import Address, feature_href, prompt_href
 from msae_dashboards.pages.page import Page, not_found
 from msae_dashboards.panels import (
     activation_histogram,
@@ -62,7 +62,8 @@ def _head(tables: RunTables, address: Address, latent: int) -> Component:
         **{"data-random": f"{among[0]}-{among[-1]}", "data-query": _query(kept)},
     )
     steps = html.Nav([*ways, anywhere], className="ways", **{"aria-label": "Other features"})
-    return html.Header([html.H1(f"Feature {latent}"), steps, _levels(features.n_levels, latent, kept)])
+    live = dcc.Link("try it on a text", href=prompt_href(latent=str(latent)), className="way try")
+    return html.Header([html.H1(f"Feature {latent}"), steps, _levels(features.n_levels, latent, kept), live])
 
 
 def way(label: str, name: str, latent: int | None, level: int | None = None) -> Component:

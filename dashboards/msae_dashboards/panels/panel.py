@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from dash import html
 from dash.development.base_component import Component
@@ -39,8 +39,14 @@ def show(panel: Panel, tables: RunTables, address: Address) -> Component:
         body = panel.render(tables, address)
     except MissingTableError as error:
         body = missing(error)
-    heading = [html.H2(panel.title, title=panel.hint or None)] if panel.title else []
-    return html.Section([*heading, body], className=f"panel {panel.name}", **{"aria-label": panel.title or panel.name})
+    return titled(panel.title, body, name=panel.name, hint=panel.hint, label=panel.title or panel.name)
+
+
+def titled(title: Any, *body: Component, name: str, hint: str = "", label: str | None = None) -> Component:
+    """What a panel is shown as: a box with a heading. `label` is for those who cannot see it, by default the title."""
+    heading = [html.H2(title, title=hint or None)] if title else []
+    called = label or (title if isinstance(title, str) else name)
+    return html.Section([*heading, *body], className=f"panel {name}", **{"aria-label": called})
 
 
 def missing(error: MissingTableError) -> Component:

@@ -1,13 +1,10 @@
-"""A small export of the small run; that run with hostile text."""
+"""A small export of the small run."""
 
 from __future__ import annotations
 
-import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 import msae
@@ -44,38 +41,3 @@ def pages_of(folder: Path) -> dict[str, Page]:
 def exported(demo_run: msae.Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an export of four features."""
     return export_html(demo_run.path, tmp_path_factory.mktemp("export") / "html", features=CHOSEN)
-
-
-HOSTILE = (
-    "<script>window.stolen = 1</script>",
-    '"><img src=x onerror="window.stolen = 1">',
-    "</script><script>window.stolen = 1</script><!--",
-    "' onmouseover='window.stolen = 1",
-    "\u202eright to left\u202c",
-    "\u200b\u200d\ufeff",
-    "👩‍👩‍👧",
-    "עברית",
-    "x" * 10_000,
-)
-TEXTS = {"top_tokens", "token", "context_tokens", "document", "explanation"}
-
-
-@pytest.fixture(scope="session")
-def hostile_run(demo_run: msae.Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small run with every text in its tables replaced by another that tries to break out."""
-    path = tmp_path_factory.mktemp("hostile") / "run"
-    shutil.copytree(demo_run.path, path)
-    for file in (path / "results").glob("*.parquet"):
-        table = pq.read_table(file)
-        for name in TEXTS & set(table.column_names):
-            values = [_hostile(value) for value in table[name].to_pylist()]
-            kind = pa.list_(pa.string()) if pa.types.is_list(table.schema.field(name).type) else pa.string()
-            table = table.set_column(table.column_names.index(name), name, pa.array(values, kind))
-        pq.write_table(table, file)
-    return path
-
-
-def _hostile(value: str | list[str] | None) -> str | list[str] | None:
-    if isinstance(value, list):
-        return [_hostile(part) for part in value]
-    return None if value is None else HOSTILE[sum(value.encode()) % len(HOSTILE)]
