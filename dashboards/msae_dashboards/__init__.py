@@ -1,16 +1,18 @@
 """Interactive pages about a run: ``msae dashboard RUN``. Reads the run's tables; importing this loads nothing heavy."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from msae_dashboards.export import export_html
+    from msae_dashboards.notebook import embed, feature
 
-__all__ = ["export_html"]
+_HOMES = {"embed": "notebook", "export_html": "export", "feature": "notebook"}
+
+__all__ = ["embed", "export_html", "feature"]
 
 
 def __getattr__(name: str) -> Any:
-    if name != "export_html":
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from msae_dashboards.export import export_html
-
-    return export_html
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,4 +1,4 @@
-/* What makes the pages of an export live: token strips, figures, keys, search, light and dark, the index of features. */
+/* What makes the pages of an export live: keys, search, light and dark, the index of features. draw.js draws them. */
 (function () {
   "use strict";
   const msae = (window.msae = window.msae || {});
@@ -17,37 +17,6 @@
     const next = (root.dataset.mantineColorScheme || preferred) === "dark" ? "light" : "dark";
     root.dataset.mantineColorScheme = next;
     kept.write("scheme", next);
-  }
-
-  /* token_strip.js lays strips out through React in the app; here its one call makes elements at once. */
-  window.React = {
-    createElement(tag, { key, style, className, ...attributes }, children) {
-      const element = document.createElement(tag);
-      if (className) element.className = className;
-      for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-      for (const [name, value] of Object.entries(style || {})) element.style.setProperty(name, value);
-      element.append(...[children].flat());
-      return element;
-    },
-  };
-
-  /* A strip is a word a token: its number in `tokens`, and where it fires ":activation:linear:logarithmic" (percent). */
-  function drawStrip(strip) {
-    const props = { texts: [], ids: [], marks: [], position: Number(strip.dataset.here) };
-    strip.dataset.strip.split(" ").forEach((word, place) => {
-      const [number, activation, ...shades] = word.split(":");
-      const [text, id] = msae.data.tokens[number];
-      props.texts.push(text);
-      props.ids.push(id);
-      if (activation !== undefined) props.marks.push([place, activation, ...shades.map((shade) => shade / 100)]);
-    });
-    strip.replaceWith(window.msae_dashboards.TokenStrip(props));
-  }
-
-  function drawFigure(plot) {
-    const figure = JSON.parse(plot.querySelector("script").textContent);
-    const layout = { template: msae.data.template, ...figure.layout };
-    window.Plotly.newPlot(plot, figure.data, layout, { displayModeBar: false, responsive: true });
   }
 
   function open(latent) { location.href = at(`feature/${latent}.html`); }
@@ -142,8 +111,7 @@
   }
 
   document.addEventListener("DOMContentLoaded", () => {
-    document.querySelectorAll("[data-strip]").forEach(drawStrip);
-    document.querySelectorAll(".plot").forEach(drawFigure);
+    msae.draw();
     const table = document.getElementById("index");
     if (table) browse(table);
     document.addEventListener("keydown", keys);

@@ -31,7 +31,7 @@ FORMAT = {"format": "msae html export", "format_version": 1}
 DEFAULT_TOP = 100
 OURS, SHARED = Path(__file__).parent, Path(__file__).parents[1] / "assets"
 STYLES = (SHARED / "panels.css", SHARED / "shell.css", OURS / "static.css")
-SCRIPTS = (SHARED / "panels.js", SHARED / "token_strip.js", OURS / "static.js")
+SCRIPTS = (SHARED / "panels.js", SHARED / "token_strip.js", OURS / "draw.js", OURS / "static.js")
 
 
 def export_html(
