@@ -302,7 +302,7 @@ def _refused(error: MsaeError) -> Component:
 
 
 def _one_of(choices: Any, value: str | None, default: str) -> str:
-    return value if value in choices else default
+    return value if value is not None and value in choices else default
 
 
 PAGE = Page(name=PATH, title="Live prompt", render=render, connect=connect, exported=False)
