@@ -127,11 +127,11 @@ def test_steering_changes_the_text(site, open_page, demo_run, source) -> None:
     assert re.search(rf"\+4 × .*= {4 * most:,.2f}$", said)
 
 
-@pytest.mark.parametrize("text", ["<script>window.stolen = 1</script>", '"><img src=x onerror="window.stolen = 1">'])
-def test_a_hostile_text_is_text(site, open_page, text) -> None:
-    page = open_page(prompt(site, text=text))
+def test_a_hostile_text_is_text(site, open_page) -> None:
+    text = """<script>window.stolen = 1</script>"><img src=x onerror='window.stolen = 1'> 🐈 naïve"""
+    page = open_page(prompt(site, text=text + "\u202eabc\u200b"))
     ready(page)
-    assert "".join(page.locator(".pick .strip i").all_inner_texts()) == text
+    assert "".join(page.locator(".pick .strip i").all_inner_texts()) == text + "⟨202E⟩abc⟨200B⟩"
     assert page.evaluate("window.stolen === undefined")
 
 
