@@ -1,127 +1,136 @@
 """How long a training step takes, against the one product it cannot do without, and against the peers.
 
     make bench                                    # the setting of the README's table
-    python experiments/bench_step.py --scaling    # how the cost grows with batch, d_in and d_sae
-    python experiments/bench_step.py --d-in 256 --widths 256 1024 --batch 1024 --no-peers
+    python experiments/bench_step.py --profile    # and where the time goes
+    python experiments/bench_step.py --scaling    # and how the cost grows with batch, d_in and d_sae
+    python experiments/bench_step.py --device cuda          # a GPU's step, its limits, the peers on the same card
+    python experiments/bench_step.py --setting.d-in 256 --setting.widths 256 1024 --no-peers
 
-Everything is measured in one run, in turn, on the same machine; the product is measured before and after. The peers run
-in their own environments (`make bench-peers` makes them) on the same data. A JSON file with every number lies beside.
+Steps and product are measured in turn, round after round, and every ratio is the median of the rounds' own: so it holds
+on a machine that is busy with something else too (`interleaved`). The peers run in their own environments (`make
+bench-peers` makes them) on batches of the same size, and measure the product in turn with their steps as well. A JSON
+file with every number lies beside.
 """
 
 from __future__ import annotations
 
 import json
-import platform
+import math
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 import tyro
+from interleaved import Work, interleaved, ratio
 from rich.console import Console
 from rich.table import Table
+from step_memory import show_memory
+from step_on_gpu import GPU_SETTING, NOTHING_TAKEN, measure_on_gpu
+from step_profile import show_profile
+from timed_step import Setting, batches_of_activations, machine, product, product_anew, step
 
 import msae
-from msae.activations.synthetic import SyntheticForest
-from msae.sae.kernels.scan import has_numba
 
 ROOT = Path(__file__).parent.parent
 PEERS = {"sae-lens": "sae_lens_step.py", "dictionary-learning": "dictionary_learning_step.py"}
+PRODUCT, PRODUCT_ANEW = "encoder product alone", "the same into new memory, as x @ W makes it"
+NESTED, ONE_LEVEL = "msae, nested", "msae, one level"
+WITH_AUXK, REFERENCE = "msae, nested, AuxK with 20% dead", "msae, nested, reference kernel"
+GROWTH = {
+    "batch": (512, 1024, 2048, 4096, 8192),
+    "d_in": (128, 256, 512, 1024, 2048),
+    "d_sae": (8192, 16384, 32768, 65536, 131072),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """What is measured. Medians over `steps` steps after a few to warm up."""
+    """What is measured."""
 
-    d_in: int = 512
-    widths: tuple[int, ...] = (1024, 2048, 4096, 8192, 16384)
-    k: int = 32
-    batch: int = 2048
-    steps: int = 15
-    threads: int = torch.get_num_threads()
+    setting: Setting = field(default_factory=Setting)
+    device: Literal["cpu", "cuda"] = "cpu"
+    """With cuda: the sizes of a large SAE unless others are given, and the limits of the card."""
+    rounds: int = 15
+    """Rounds measured, after a few to warm up."""
     peers: bool = True
+    """Measure sae-lens and dictionary-learning where their environments exist."""
+    profile: bool = False
+    """Also print where a step's time goes."""
     scaling: bool = False
-    memory_only: bool = False
+    """Also print how the cost grows with each size (minutes)."""
     json: Path = Path("bench_step.json")
 
 
 def main(bench: Bench) -> None:
-    torch.set_num_threads(bench.threads)
-    if bench.memory_only:
-        return train_a_little(bench)
-    rows = activations(bench, 4 * bench.batch)
-    batches = rows.split(bench.batch)
-    product = product_seconds(bench, batches)
-    times = {
-        "msae, nested": step_seconds(bench, batches, msae.FixedPrefixes(bench.widths)),
-        "msae, one level": step_seconds(bench, batches, msae.Unnested()),
-        "msae, nested, AuxK with 20% dead": step_seconds(bench, batches, msae.FixedPrefixes(bench.widths), dead=0.2),
-        "msae, nested, reference kernel": step_seconds(
-            bench, batches, msae.FixedPrefixes(bench.widths), kernel="reference", steps=3
-        ),
-    }
+    setting = bench.setting
+    torch.set_num_threads(setting.threads)
+    if bench.device == "cuda":
+        return measure_gpu(bench)
+    batches = batches_of_activations(setting)
+    rows = measure_steps(bench, batches)
     if bench.peers:
-        times |= peers_seconds(bench)
-    again = product_seconds(bench, batches)
-    show(bench, (product + again) / 2, times)
-    results = {"machine": machine(bench), "product": [product, again], "step": times, "memory": memory(bench)}
+        rows |= measure_peers(setting)
+    show(setting, rows)
+    results: dict[str, Any] = {"machine": machine(setting.threads), "steps": rows}
+    if bench.profile:
+        work = {NESTED: step(setting, batches), WITH_AUXK: step(setting, batches, dead=0.2)}
+        results["profile"] = [show_profile(run, product(setting, batches), name) for name, run in work.items()]
+    results["memory"] = show_memory(setting)
     if bench.scaling:
-        results["scaling"] = scaling(bench)
-    bench.json.write_text(json.dumps(results, indent=2))
-    print(f"Every number is in {bench.json}.")
+        results["scaling"] = [show_growth(setting, name) for name in GROWTH]
+    print("A GPU is measured with --device cuda." if torch.cuda.is_available() else NOTHING_TAKEN)
+    save(results, bench.json)
 
 
-def activations(bench: Bench, n_rows: int) -> torch.Tensor:
-    """Sparse sums of directions, as real activations are, so that thresholds and candidates are realistic."""
-    forest = SyntheticForest(d_in=bench.d_in, n_roots=bench.d_in, root_rate=0.02, noise_std=0.1)
-    return forest.sample(n_rows, seed=0)[0]
+def measure_gpu(bench: Bench) -> None:
+    setting = GPU_SETTING if bench.setting == Setting() else replace(bench.setting, device="cuda")
+    if results := measure_on_gpu(setting):
+        ours = statistics.median(results["steps"]["msae, nested"]["seconds"])
+        peers = measure_peers(setting) if bench.peers else {}
+        for name, row in peers.items():
+            print(f"{name}: {1e3 * row['median_seconds']:.1f} ms a step, {row['median_seconds'] / ours:.1f} x msae")
+        save(results | {"machine": machine(setting.threads), "peers": peers}, bench.json)
 
 
-def product_seconds(bench: Bench, batches: tuple[torch.Tensor, ...]) -> float:
-    """The encoder's forward product in float32, by itself."""
-    W = torch.randn(bench.widths[-1], bench.d_in)
-    return median(lambda i: batches[i % len(batches)] @ W.T, bench.steps)
+def save(results: dict[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    print(f"Every number is in {path}.")
 
 
-def step_seconds(
-    bench: Bench,
-    batches: tuple[torch.Tensor, ...],
-    nesting: object,
-    *,
-    kernel: str = "auto",
-    dead: float = 0.0,
-    steps: int | None = None,
-) -> float:
-    """A whole `Trainer.step`: losses, gradients, clipping, Adam, renormalisation."""
-    step = trainer(bench, batches, nesting, kernel, dead).step
-    return median(lambda i: step(batches[i % len(batches)]), steps or bench.steps)
+def measure_steps(bench: Bench, batches: tuple[torch.Tensor, ...]) -> dict[str, dict[str, Any]]:
+    """By name, what `as_row` makes of each step's seconds."""
+    setting = bench.setting
+    products = {PRODUCT: product(setting, batches), PRODUCT_ANEW: product_anew(setting, batches)}
+    steps = {
+        NESTED: step(setting, batches),
+        ONE_LEVEL: step(setting, batches, msae.Unnested()),
+        WITH_AUXK: step(setting, batches, dead=0.2),
+    }
+    seconds = interleaved(products | steps, bench.rounds)
+    rows = {name: as_row(taken, seconds[PRODUCT], seconds[NESTED]) for name, taken in seconds.items()}
+    # Ten times slower than the others: in rounds of its own, or it would stretch theirs.
+    slow = {PRODUCT: products[PRODUCT], REFERENCE: step(setting, batches, kernel="reference")}
+    seconds = interleaved(slow, 3, warmup=1)
+    return rows | {REFERENCE: as_row(seconds[REFERENCE], seconds[PRODUCT])}
 
 
-def trainer(
-    bench: Bench, batches: tuple[torch.Tensor, ...], nesting: object, kernel: str = "auto", dead: float = 0.0
-) -> msae.Trainer:
-    sae = msae.SparseAutoencoder(bench.d_in, bench.widths[-1], msae.BatchTopK(k=bench.k), nesting)  # type: ignore[arg-type]
-    config = msae.TrainConfig(
-        n_tokens=10**9,
-        batch_size=bench.batch,
-        kernel=kernel,  # type: ignore[arg-type]
-        auxk_alpha=1 / 32 if dead else 0.0,
-        dead_after_tokens=1,
-    )
-    out = msae.Trainer(sae, config, torch.cat(batches), reservoir_rows=0)
-    if dead:
-        share = torch.rand(sae.d_sae, generator=torch.Generator().manual_seed(0)) < dead
-        out.silence.dead = lambda: share  # type: ignore[method-assign]
-        out.steps_done = 1
-    return out
+def as_row(seconds: list[float], products: list[float], nested: list[float] | None = None) -> dict[str, Any]:
+    """`products`, `nested`: the seconds that those took in the same rounds."""
+    return {
+        "median_seconds": statistics.median(seconds),
+        "to_product": ratio(seconds, products),
+        "to_nested": ratio(seconds, nested) if nested else None,
+        "seconds": seconds,
+    }
 
 
-def peers_seconds(bench: Bench) -> dict[str, float]:
+def measure_peers(setting: Setting) -> dict[str, dict[str, Any]]:
     """The peers' own trainers at the same sizes, each in its environment; those that are not there are named."""
     out = {}
     for peer, script in PEERS.items():
@@ -130,123 +139,69 @@ def peers_seconds(bench: Bench) -> dict[str, float]:
             print(f"{peer}: not measured, .venv-peers/{peer} is not there (make bench-peers)", file=sys.stderr)
             continue
         print(f"measuring {peer} ...", file=sys.stderr)
-        shape = ["--widths", *bench.widths, "--k", bench.k, "--batch", bench.batch, "--threads", bench.threads]
-        command = [python, ROOT / "experiments/peers" / script, *shape, "--d-in", bench.d_in, "--steps", 5]
+        shape = ["--d-in", setting.d_in, "--widths", *setting.widths, "--k", setting.k, "--batch", setting.batch]
+        command = [python, ROOT / "experiments/peers" / script, *shape, "--threads", setting.threads, "--steps", 7]
+        command += ["--device", setting.device, *(["--autocast"] if setting.device != "cpu" else [])]
         with tempfile.NamedTemporaryFile(suffix=".json") as file:
             done = subprocess.run(
                 [str(word) for word in (*command, "--out", file.name)], capture_output=True, text=True
             )
             if done.returncode:
                 raise SystemExit(f"{peer} failed:\n{done.stderr[-2000:]}")
-            result = json.loads(Path(file.name).read_text())
-        out[f"{peer} {result['version']}"] = result["median_seconds"]
+            report = json.loads(Path(file.name).read_text(encoding="utf-8"))
+        out[f"{peer} {report['version']}"] = as_row(report["seconds"], report["product_seconds"])
     return out
 
 
-def scaling(bench: Bench) -> list[dict[str, float]]:
-    """Seconds a step, nested, as one of batch, d_in and d_sae grows and the others stay small."""
-    base = {"batch": 1024, "d_in": 256, "d_sae": 8192}
-    grid = {
-        "batch": (512, 1024, 2048, 4096),
-        "d_in": (128, 256, 512, 1024),
-        "d_sae": (8192, 16384, 32768, 65536, 131072),
-    }
-    table = Table("batch", "d_in", "d_sae", "ms a step", "ns per batch · d_in · d_sae", title="Growth")
-    out = []
-    for name, values in grid.items():
-        for value in values:
-            size = base | {name: value}
-            widths = tuple(size["d_sae"] >> shift for shift in (4, 3, 2, 1, 0))
-            small = Bench(
-                d_in=size["d_in"], widths=widths, batch=size["batch"], k=bench.k, steps=7, threads=bench.threads
-            )
-            batches = activations(small, 4 * small.batch).split(small.batch)
-            seconds = step_seconds(small, batches, msae.FixedPrefixes(widths))
-            work = size["batch"] * size["d_in"] * size["d_sae"]
-            table.add_row(*(f"{size[key]:,}" for key in base), f"{1e3 * seconds:.1f}", f"{1e9 * seconds / work:.4f}")
-            out.append({**size, "seconds": seconds})
-    Console().print(table)
-    return out
-
-
-def memory(bench: Bench) -> dict[str, float]:
-    """Peak resident memory of a process that only trains, against parameters + gradients + moments + one block."""
-    parameters = 4 * (2 * bench.d_in * bench.widths[-1] + 2 * bench.widths[-1] + bench.d_in)
-    block = 4 * bench.batch * bench.widths[-1]
-    if not Path("/proc/self/status").exists():
-        print("memory: not measured, /proc is not there")
-        return {}
-    sizes = ["--d-in", bench.d_in, "--widths", *bench.widths, "--k", bench.k, "--batch", bench.batch]
-    command = [sys.executable, __file__, "--memory-only", "--threads", bench.threads, *sizes]
-    peak = float(subprocess.run([str(word) for word in command], capture_output=True, text=True, check=True).stdout)
-    bound = 4 * parameters + block
-    print(
-        f"memory: {peak / 1e6:,.0f} MB above an idle process, {peak / bound:.2f} x (parameters, gradients, Adam's "
-        f"moments and one block of {bench.batch:,} x {bench.widths[-1]:,}: {bound / 1e6:,.0f} MB)"
-    )
-    return {"peak": peak, "bound": bound}
-
-
-def train_a_little(bench: Bench) -> None:
-    """Print by how many bytes the peak of this process grows while it trains at the bench's sizes."""
-    small = Bench(d_in=64, widths=(64, 256), batch=256, k=8)
-    rows = torch.randn(1024, small.d_in).split(small.batch)
-    trainer(small, rows, msae.FixedPrefixes(small.widths)).step(rows[0])
-    rows = torch.randn(2 * bench.batch, bench.d_in).split(bench.batch)
-    idle = peak_bytes()
-    step = trainer(bench, rows, msae.FixedPrefixes(bench.widths)).step
-    for i in range(6):
-        step(rows[i % 2])
-    print(peak_bytes() - idle)
-
-
-def peak_bytes() -> int:
-    """Most memory resident since this process began; `ru_maxrss` would still hold its parent's."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
-
-
-def median(run: Callable[[int], object], steps: int) -> float:
-    for i in range(3):
-        run(i)
-    seconds = []
-    for i in range(steps):
-        start = time.perf_counter()
-        run(i)
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
-
-
-def show(bench: Bench, product: float, times: dict[str, float]) -> None:
-    ours = times["msae, nested"]
-    table = Table(
-        title=f"d_in {bench.d_in}, levels {bench.widths}, k {bench.k}, batch {bench.batch}, {machine(bench)['cpu']}"
-    )
-    for heading in ("", "ms a step", "x encoder product", "x msae"):
+def show(setting: Setting, rows: dict[str, dict[str, Any]]) -> None:
+    ours = rows[NESTED]["to_product"]["median"]
+    shape = f"d_in {setting.d_in}, levels {setting.widths}, k {setting.k}, batch {setting.batch}"
+    table = Table(title=f"{shape}; {machine(setting.threads)['cpu']}, {setting.threads} threads")
+    for heading in ("", "ms a step", "x product", "half of the rounds", "x msae"):
         table.add_column(heading, justify="left" if not heading else "right")
-    table.add_row("encoder product alone, float32", f"{1e3 * product:.1f}", "1.00", "")
-    for name, seconds in times.items():
-        table.add_row(name, f"{1e3 * seconds:.1f}", f"{seconds / product:.2f}", f"{seconds / ours:.2f}")
+    for name, row in rows.items():
+        to = row["to_product"]
+        spread = "" if name == PRODUCT else f"{to['low']:.2f} – {to['high']:.2f}"
+        figures = (f"{1e3 * row['median_seconds']:.1f}", f"{to['median']:.2f}", spread, f"{to['median'] / ours:.2f}")
+        table.add_row(name, *figures)
     Console(width=120).print(table)
-    print(f"{len(bench.widths)} levels against one: {ours / times['msae, one level']:.3f}")
-    if not torch.cuda.is_available():
-        print("No GPU here: no GPU figure was taken.")
+    one = rows[ONE_LEVEL]["to_nested"]
+    print(
+        f"{len(setting.widths)} levels against one: {1 / one['median']:.3f} "
+        f"(half of the rounds: {1 / one['high']:.3f} – {1 / one['low']:.3f})"
+    )
+    if (load := os.getloadavg()[0]) > 1.5 * setting.threads:
+        print(f"The machine is busy (load {load:.1f}): ratios hold better than milliseconds.")
 
 
-def machine(bench: Bench) -> dict[str, str | int | bool]:
-    cpu = platform.processor() or platform.machine()
-    if (info := Path("/proc/cpuinfo")).exists():
-        cpu = next(
-            line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        )
-    return {
-        "cpu": cpu,
-        "threads": bench.threads,
-        "bf16 tiles": torch.cpu._is_amx_tile_supported(),
-        "numba": has_numba(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
+def show_growth(setting: Setting, name: str) -> dict[str, Any]:
+    """A step's time as one size grows and the others stay small, all sizes measured in turn.
+
+    The exponent is the slope of log seconds against log size: 1 is linear, less means that fixed costs still count.
+    """
+    sizes, base = GROWTH[name], {"batch": 1024, "d_in": 256, "d_sae": 8192}
+    work: dict[str, Work] = {}
+    for value in sizes:
+        size = base | {name: value}
+        widths = tuple(size["d_sae"] >> shift for shift in (4, 3, 2, 1, 0))
+        small = replace(setting, d_in=size["d_in"], widths=widths, batch=size["batch"])
+        batches = batches_of_activations(small, 2)
+        work |= {f"product {value}": product(small, batches), f"{value}": step(small, batches)}
+    taken = interleaved(work, 7, warmup=2)
+    seconds = [statistics.median(taken[f"{value}"]) for value in sizes]
+    exponent, _ = statistics.linear_regression([math.log(size) for size in sizes], [math.log(s) for s in seconds])
+    others = ", ".join(f"{other} {value:,}" for other, value in base.items() if other != name)
+    table = Table(title=f"Growth with {name} ({others})", caption=f"seconds grow as {name} ^ {exponent:.2f}")
+    for heading in (name, "ms a step", "x product", "ps per batch x d_in x d_sae"):
+        table.add_column(heading, justify="right")
+    rows = []
+    for value, second in zip(sizes, seconds, strict=True):
+        to_product = ratio(taken[f"{value}"], taken[f"product {value}"])["median"]
+        each = 1e12 * second / math.prod((base | {name: value}).values())
+        table.add_row(f"{value:,}", f"{1e3 * second:,.1f}", f"{to_product:.2f}", f"{each:.1f}")
+        rows.append({**base, name: value, "seconds": second, "to_product": to_product})
+    Console().print(table)
+    return {"grows": name, "exponent": exponent, "rows": rows}
 
 
 if __name__ == "__main__":

@@ -69,13 +69,18 @@ def run(build: Callable[[argparse.Namespace, Tensor], Peer], description: str) -
         arguments.d_in = tensors["x"].shape[1]
     batches = _batches(arguments, tensors.get("x"))
     peer = build(arguments, tensors["x"] if tensors else next(batches))
-    if not tensors:
+    product = None if tensors else _product(arguments)
+    if product:
         for _ in range(WARMUP_STEPS):
             peer.step(next(batches))
+            product(next(batches))
     heldout = tensors.get("heldout", tensors.get("x"))
-    seconds, curve = [], []
+    seconds, products, curve = [], [], []
     for taken in range(1, arguments.steps + 1):
-        seconds.append(_time(peer.step, next(batches), arguments.device))
+        x = next(batches)
+        if product:
+            products.append(_time(product, x, arguments.device))
+        seconds.append(_time(peer.step, x, arguments.device))
         if heldout is not None and arguments.curve * taken // arguments.steps > len(curve):
             reading = figures(peer, heldout, arguments.widths, arguments.k)["matched_l0"]
             curve.append({"step": taken, "tokens": taken * arguments.batch, **reading})
@@ -93,6 +98,7 @@ def run(build: Callable[[argparse.Namespace, Tensor], Peer], description: str) -
         "data": str(arguments.data) if arguments.data else None,
         "median_seconds": statistics.median(seconds),
         "seconds": seconds,
+        "product_seconds": products,
         "peak_resident_bytes": _peak_resident_bytes(),
     }
     if heldout is not None:
@@ -168,6 +174,18 @@ def _batches(arguments: argparse.Namespace, x: Tensor | None) -> Iterator[Tensor
         order = torch.randperm(len(x), generator=generator, device=arguments.device)
         for start in range(0, len(x) - arguments.batch + 1, arguments.batch):
             yield x[order[start : start + arguments.batch]].float()
+
+
+def _product(arguments: argparse.Namespace) -> Callable[[Tensor], None]:
+    """The encoder's forward product by itself, into memory that is there: what a step is compared with."""
+    shape = {"device": arguments.device, "dtype": torch.bfloat16 if arguments.autocast else torch.float32}
+    W = torch.randn(arguments.d_in, arguments.widths[-1], **shape)
+    out = torch.empty(0, **shape)
+
+    def run(x: Tensor) -> None:
+        torch.mm(x.to(W.dtype), W, out=out)
+
+    return run
 
 
 def _time(step: Callable[[Tensor], None], x: Tensor, device: str) -> float:
