@@ -25,6 +25,7 @@ class Objective:
     `widths`, `weights`: the step's prefixes and their normalised weights. `variance`: Var(x) of the scaling sample.
     `auxk_alpha`: α. `auxk_widths`: the prefixes whose residuals dead latents reconstruct (one width, d_sae: a single
     residual), `auxk_weights` their normalised weights. `dead`: which latents are dead; None or α = 0 leaves AuxK out.
+    `n_dead`: how many of them each AuxK width adds, where that is known without asking the device.
     """
 
     widths: tuple[int, ...]
@@ -34,6 +35,7 @@ class Objective:
     auxk_widths: tuple[int, ...] = ()
     auxk_weights: tuple[float, ...] = ()
     dead: Bool[Tensor, " d_sae"] | None = None
+    n_dead: tuple[int, ...] | None = None
 
     @property
     def has_auxk(self) -> bool:

@@ -19,7 +19,8 @@ class TrainConfig:
     that prefix's residual) or ``full`` (all dead latents reconstruct the last residual).
     `dead_after_tokens`: a latent silent for so long is dead; None means 10 million or a tenth of the run, if less.
     `grad_clip`: largest gradient norm. `checkpoint_every`: tokens between checkpoints; None means a tenth of the run.
-    `log_every`: steps between lines of metrics. `kernel`: ``auto``, or one of `msae.sae.kernels`.
+    `log_every`: steps between lines of metrics. `kernel`: ``auto``, or one of `msae.sae.kernels`; `block`: the most
+    pre-activations it holds at once, None for its own choice (2 million on a CPU).
     """
 
     n_tokens: int
@@ -36,6 +37,7 @@ class TrainConfig:
     checkpoint_every: int | None = None
     log_every: int = 10
     kernel: Literal["auto", "reference", "sparse", "fused", "triton"] = "auto"
+    block: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -59,6 +61,8 @@ class TrainConfig:
         require(every is None or every > 0, "checkpoint_every", every, "a positive number of tokens, or None")
         require(self.log_every > 0, "log_every", self.log_every, "a positive number of steps")
         require(self.kernel in KERNELS, "kernel", self.kernel, f"one of {KERNELS}")
+        block = self.block
+        require(block is None or block > 0, "block", block, "a positive number of pre-activations, or None")
 
     @property
     def n_steps(self) -> int:

@@ -6,8 +6,6 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from msae.sae.codes import SparseCodes
-
 
 class SilenceCounter:
     """Counts, for every latent, the tokens since it last fired."""
@@ -16,10 +14,10 @@ class SilenceCounter:
         self.tokens_silent: Int[Tensor, " d_sae"] = torch.zeros(d_sae, dtype=torch.int64, device=device)
         self.dead_after_tokens = dead_after_tokens
 
-    def update(self, codes: SparseCodes) -> None:
-        """Take in the codes of one batch."""
-        self.tokens_silent += codes.n_rows
-        self.tokens_silent[codes.latent] = 0
+    def update(self, fired: Bool[Tensor, " d_sae"], n_rows: int, sound: Bool[Tensor, ""]) -> None:
+        """Take in a batch of `n_rows` rows on which the latents `fired`; leave all as it is unless it is `sound`."""
+        counts = (self.tokens_silent + n_rows).masked_fill_(fired, 0)
+        self.tokens_silent.copy_(torch.where(sound, counts, self.tokens_silent))
 
     def dead(self) -> Bool[Tensor, " d_sae"]:
         """True for latents silent for `dead_after_tokens` or more."""

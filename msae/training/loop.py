@@ -124,6 +124,7 @@ class _Session:
         metrics = self.trainer.step(x)
         last = metrics.step == self.config.n_steps
         if metrics.step % self.config.log_every == 0 or last:
+            self.trainer.settle()
             self.trainer.require_live_levels()
             row = metrics_row(metrics, self.trainer) | {"tokens_per_second": round(self.watch.rate(metrics.tokens), 1)}
             for logger in (*self.loggers, bar):
@@ -157,7 +158,7 @@ def metrics_row(metrics: StepMetrics, trainer: Trainer) -> dict[str, Any]:
         "widths": list(metrics.widths),
         "auxk": losses.auxk.item(),
         "penalty": losses.penalty.item(),
-        "l0": metrics.l0,
+        "l0": round(metrics.l0.item(), 6),
         "grad_norm": metrics.grad_norm.item(),
         "dead": int(dead.sum()),
         "dead_by_level": [int(dead[trainer.sae.band(level)].sum()) for level in range(trainer.sae.n_levels)],

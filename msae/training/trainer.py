@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -21,10 +22,11 @@ from msae.sae.losses import Losses, Objective
 from msae.sae.metrics import LevelAccumulator
 from msae.training.config import TrainConfig, default_lr
 from msae.training.dead_latents import SilenceCounter
+from msae.training.outcome import Outcome
 from msae.training.scaling import Scaling
 from msae.training.schedules import warmup_stable_decay
 from msae.training.threshold import calibrated_threshold
-from msae.training.update import ConstrainedAdam
+from msae.training.update import ConstrainedAdam, require_finite_norm
 
 THRESHOLD_MEMORY = 0.99
 CALIBRATION_ROWS = 1 << 17
@@ -33,7 +35,10 @@ RESERVOIR_SHARE = 32
 
 @dataclass(frozen=True, kw_only=True)
 class StepMetrics:
-    """What one step found. `step` counts from 1; tensors are 0-d, or one number per trained prefix."""
+    """What one step found. `step` counts from 1; tensors are 0-d, or one number per trained prefix.
+
+    On a GPU the tensors are certain once the next step has begun, or after `Trainer.settle`.
+    """
 
     step: int
     tokens: int
@@ -41,7 +46,21 @@ class StepMetrics:
     losses: Losses
     widths: tuple[int, ...]
     grad_norm: Float[Tensor, ""]
-    l0: float
+    l0: Float[Tensor, ""]
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All of them."""
+        losses = self.losses
+        return (losses.levels, losses.auxk, losses.penalty, losses.total, self.grad_norm, self.l0)
+
+
+@dataclass(frozen=True)
+class _OpenStep:
+    """A step that was launched, and of which the host does not know yet whether it counts."""
+
+    x: Float[Tensor, "batch d_in"]
+    outcome: Outcome
+    metrics: StepMetrics
 
 
 class Trainer:
@@ -54,8 +73,12 @@ class Trainer:
     With no holdout to calibrate θ on, rows must be kept back: of each of the first batches, one row in 32 goes to a
     reservoir of `reservoir_rows` rows instead of being trained on (0 when `finish` will be given a holdout).
 
+    With Triton on a GPU a step asks nothing of the device, so that the next can be launched while it runs. Whether it
+    counts, the host reads when the next begins (or at `settle`): a step whose candidates did not fit has changed
+    nothing, and is then done again from the batch kept for it, so that every step is exact and in its place.
+
     Raises `ConfigError` for a batch whose width is not d_in or that is empty, `TrainingError` when the loss is not
-    finite or a level has no live latent.
+    finite (on a GPU: of the step before) or a level has no live latent.
     """
 
     def __init__(
@@ -73,7 +96,9 @@ class Trainer:
         self.steps_done = 0
         self.silence = SilenceCounter(sae.d_sae, config.silent_tokens_until_dead, sae.device)
         self.scaling: Scaling | None = None
-        self._kernel = make_kernel(config.kernel, sae)
+        self._kernel = make_kernel(config.kernel, sae, config.block)
+        self._open: _OpenStep | None = None
+        self._n_dead: tuple[int, ...] | None = None
         self._optimiser = ConstrainedAdam(sae, config.beta1, config.beta2)
         self._reservoir = torch.empty(0, sae.d_in)
         self._reservoir_rows = reservoir_rows
@@ -97,37 +122,76 @@ class Trainer:
 
     def step(self, x: Float[Tensor, "batch d_in"]) -> StepMetrics:
         """Train on one batch of activations as they come, unscaled."""
+        self.settle()
         self._require_batch(x)
-        x = x.to(self.sae.device, self.sae.dtype)
         if self.scaling is None:
-            self._set_scaling(Scaling.from_rows(x))
+            self._set_scaling(Scaling.from_rows(x.to(self.sae.device, self.sae.dtype)))
         assert self.scaling is not None
-        x = self._keep_back(x) * self.scaling.scale
+        x = self._keep_back(x).to(self.sae.device, self.sae.dtype, non_blocking=True) * self.scaling.scale
         if self.steps_done == 0 and isinstance(self.sae.activation_fn, JumpReLU):
             self._start_threshold(x, self.sae.activation_fn)
-        lr = self.lr
-        objective = self._objective()
+        return self._step(x)
+
+    def settle(self) -> None:
+        """Wait until the last step counts: on a GPU until the host knows, and if need be until it was done again."""
+        if self._open is None:
+            return
+        step, self._open = self._open, None
+        complete, loss, norm, self._n_dead = step.outcome.read()
+        if complete and math.isfinite(loss) and math.isfinite(norm):
+            return
+        self.steps_done -= 1
+        self._optimiser.take_back()
+        if complete:
+            self._require_finite(loss)
+            require_finite_norm(norm)
+        # A new kernel has no guesses, and asks: its first step is complete.
+        self._kernel = make_kernel(self.config.kernel, self.sae, self.config.block)
+        again = self._step(step.x)
+        for before, now in zip(step.metrics.tensors(), again.tensors(), strict=True):
+            before.copy_(now)
+        self.settle()
+
+    def _step(self, x: Float[Tensor, "batch d_in"]) -> StepMetrics:
+        """Train on one batch of scaled activations."""
+        lr, clip, objective = self.lr, self.config.grad_clip, self._objective()
         result = self._kernel.step(self.sae, x, objective)
-        if not torch.isfinite(result.losses.total):
-            raise TrainingError(
-                f"the loss is {result.losses.total.item()} at step {self.steps_done + 1}, learning rate {lr:.2g}: "
-                "the batch holds values that are not finite, or training has diverged; "
-                "go on from the last checkpoint with a smaller lr"
-            )
-        norm = self._optimiser.step(lr, self.config.grad_clip)
-        self.silence.update(result.codes)
-        if self.sae.activation_fn.threshold_from_batches and len(result.codes):
-            self._track_threshold(result.codes.value.min())
+        if self._kernel.deferred:
+            moments = self._optimiser.moments()
+            norm, loss = moments.norm, result.losses.total
+            sound = result.complete & torch.isfinite(loss) & torch.isfinite(norm)
+        else:
+            self._require_finite(result.losses.total.item())
+            norm, sound = self._optimiser.step(lr, clip), result.complete
+        self.silence.update(result.fired(), result.n_rows, sound)
+        if self.sae.activation_fn.threshold_from_batches:
+            self._track_threshold(result.smallest(), sound)
         self.steps_done += 1
-        return StepMetrics(
+        metrics = StepMetrics(
             step=self.steps_done,
             tokens=self.tokens_done,
             lr=lr,
             losses=result.losses,
             widths=objective.widths,
             grad_norm=norm,
-            l0=result.codes.l0(),
+            l0=result.l0(),
         )
+        if self._kernel.deferred:
+            dead = self.silence.dead()
+            bands = zip((0, *objective.auxk_widths), objective.auxk_widths, strict=False)
+            # Before the update: the device has that left to do while the host begins the next step.
+            outcome = Outcome(result.complete, loss, norm, [dead[lo:hi].sum() for lo, hi in bands])
+            self._optimiser.step_where(sound, moments, lr, clip)
+            self._open = _OpenStep(x, outcome, metrics)
+        return metrics
+
+    def _require_finite(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss is {loss} at step {self.steps_done + 1}, learning rate {self.lr:.2g}: "
+                "the batch holds values that are not finite, or training has diverged; "
+                "go on from the last checkpoint with a smaller lr"
+            )
 
     def require_live_levels(self) -> None:
         """Raise `TrainingError` if every latent that some level adds is dead."""
@@ -150,6 +214,7 @@ class Trainer:
         """
         if self._finished:
             raise TrainingError("this trainer has finished: its SAE is trainer.sae")
+        self.settle()
         if self.scaling is None:
             raise TrainingError("finish() was called before the first step: there is nothing to finish")
         rows = self._reservoir if holdout is None else holdout
@@ -182,9 +247,10 @@ class Trainer:
         """Everything that changes while training: tensors and JSON values, for `load_state`."""
         if self.scaling is None:
             raise TrainingError("there is no state to save before the first step")
+        self.settle()
         # A kernel's guesses decide the shape of its products, and so their last bits: whoever goes on from here, now or
         # after a restart, begins without any.
-        self._kernel = make_kernel(self.config.kernel, self.sae)
+        self._kernel = make_kernel(self.config.kernel, self.sae, self.config.block)
         tensors = {f"sae.{name}": parameter.detach() for name, parameter in self.sae.named_parameters()}
         tensors |= {f"adam.{name}": moment for name, moment in self._optimiser.state().items()}
         tensors["tokens_silent"] = self.silence.tokens_silent
@@ -196,7 +262,8 @@ class Trainer:
     @torch.no_grad()
     def load_state(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """Go back to a saved `state`; the steps that follow are the same to the bit (on CPU)."""
-        self._kernel = make_kernel(self.config.kernel, self.sae)
+        self._kernel = make_kernel(self.config.kernel, self.sae, self.config.block)
+        self._open = self._n_dead = None
         for name, parameter in self.sae.named_parameters():
             parameter.copy_(tensors[f"sae.{name}"])
         moments = {name.removeprefix("adam."): tensor for name, tensor in tensors.items() if name.startswith("adam.")}
@@ -232,19 +299,23 @@ class Trainer:
             auxk_widths=auxk_widths,
             auxk_weights=auxk_weights,
             dead=self._dead_or_none(),
+            n_dead=self._n_dead,
         )
 
     def _dead_or_none(self) -> Bool[Tensor, " d_sae"] | None:
         if self.config.auxk_alpha == 0 or self.tokens_done < self.config.silent_tokens_until_dead:
             return None
         dead = self.silence.dead()
-        return dead if dead.any() else None
+        some = dead.any() if self._n_dead is None else sum(self._n_dead) > 0
+        return dead if some else None
 
     @torch.no_grad()
-    def _track_threshold(self, smallest: Float[Tensor, ""]) -> None:
+    def _track_threshold(self, smallest: Float[Tensor, ""], sound: Bool[Tensor, ""]) -> None:
+        """θ moves towards the smallest code of a batch that is `sound` and has one."""
         theta = self.sae.threshold
         first = torch.isnan(theta[0])
-        theta.copy_(torch.where(first, smallest, THRESHOLD_MEMORY * theta + (1 - THRESHOLD_MEMORY) * smallest))
+        moved = torch.where(first, smallest, THRESHOLD_MEMORY * theta + (1 - THRESHOLD_MEMORY) * smallest)
+        theta.copy_(torch.where(sound & torch.isfinite(smallest), moved, theta))
 
     @torch.no_grad()
     def _start_threshold(self, x: Float[Tensor, "batch d_in"], fn: JumpReLU) -> None:

@@ -4,7 +4,8 @@
     step: Adam (Kingma & Ba 2014, arXiv:1412.6980)                           renormalise: decoder rows, after the step
 
 Projecting first lets clipping see only what can move. On the CPU, in float32 and with numba, each matrix is read once
-for the norms and once for all the rest; elsewhere torch does the same, operation by operation.
+for the norms and once for all the rest, and so it is on a GPU with Triton, where nothing is asked of the device:
+whether the step is to be taken is decided there. Elsewhere torch does the same, operation by operation.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.profiler import record_function
 
 from msae.core.errors import TrainingError
 from msae.sae.autoencoder import SparseAutoencoder
 from msae.sae.kernels.scan import has_numba
 
 EPSILON = 1e-8
+VECTOR_ROW = 1024
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,14 @@ class _Slot:
     value: Float[Tensor, "rows columns"]
     mean: Float[Tensor, "rows columns"]
     square: Float[Tensor, "rows columns"]
+
+
+@dataclass(frozen=True)
+class RowMoments:
+    """⟨gradient, row⟩ for the rows of each parameter (zero but for decoder rows), and the projected gradient's norm."""
+
+    alongs: list[Float[Tensor, " rows"]]
+    norm: Float[Tensor, ""]
 
 
 class ConstrainedAdam:
@@ -54,10 +65,49 @@ class ConstrainedAdam:
         Raises `TrainingError`, and changes nothing, when that norm is not finite.
         """
         self.n_steps += 1
-        norm = self._compiled_step(lr, grad_clip) if self._compiled else self._torch_step(lr, grad_clip)
+        with record_function("msae::update"):
+            norm = self._compiled_step(lr, grad_clip) if self._compiled else self._torch_step(lr, grad_clip)
         if self.sae.threshold.requires_grad:
             self.sae.threshold.clamp_(min=0)
         return norm
+
+    @torch.no_grad()
+    def moments(self) -> RowMoments:
+        """What `step_where` needs to know of the gradients: their norm, and what of it lies along decoder rows."""
+        from msae.sae.kernels.triton_loops import row_moments
+
+        alongs, total = [], torch.zeros((), dtype=torch.float64, device=self.sae.device)
+        for slot in self._slots:
+            along, square = row_moments(self._gradient(slot).contiguous(), slot.value)
+            along = along if slot.name == "W_dec" else torch.zeros_like(along)
+            alongs.append(along)
+            total += (square.double() - along.double().square()).sum()
+        return RowMoments(alongs=alongs, norm=total.clamp_min(0).sqrt().float())
+
+    @torch.no_grad()
+    def step_where(self, sound: Bool[Tensor, ""], moments: RowMoments, lr: float, grad_clip: float) -> None:
+        """`step` where `sound`; elsewhere no parameter and no moment changes, and `take_back` must follow."""
+        from msae.sae.kernels.triton_loops import adam_rows
+
+        self.n_steps += 1
+        factor = torch.clamp(grad_clip / (moments.norm + 1e-6), max=1.0)
+        scale1, scale2 = self._bias_corrections()
+        numbers = (lr * scale2 / scale1, 1 - self.beta1, 1 - self.beta2, EPSILON * scale2)
+        for slot, along in zip(self._slots, moments.alongs, strict=True):
+            arrays = [slot.value, self._gradient(slot).contiguous(), slot.mean, slot.square]
+            if self.sae.get_parameter(slot.name).ndim == 1:  # a row has to fit into one program, a vector need not
+                width = math.gcd(slot.value.numel(), VECTOR_ROW)
+                arrays = [array.reshape(-1, width) for array in arrays]
+                along = along.new_zeros(len(arrays[0]))
+            value, gradient, mean, square = arrays
+            unit_rows = slot.name == "W_dec"
+            adam_rows(value, gradient, mean, square, along, factor, sound, numbers, unit_rows=unit_rows)
+        if self.sae.threshold.requires_grad:
+            self.sae.threshold.clamp_(min=0)
+
+    def take_back(self) -> None:
+        """Count the last `step_where` as not taken."""
+        self.n_steps -= 1
 
     def state(self) -> dict[str, Tensor]:
         """The moments, by the names of their parameters, for `load_state`."""
@@ -88,7 +138,7 @@ class ConstrainedAdam:
             alongs.append(along)
             total += float((square.double() - along.double().square()).sum())
         norm = math.sqrt(max(total, 0.0))
-        _require_finite(norm)
+        require_finite_norm(norm)
         factor = min(1.0, grad_clip / (norm + 1e-6))
         scale1, scale2 = self._bias_corrections()
         step, epsilon = lr * scale2 / scale1, EPSILON * scale2
@@ -104,7 +154,7 @@ class ConstrainedAdam:
         W.grad -= (W.grad * W).sum(1, keepdim=True) * W
         gradients = [self._gradient(slot) for slot in self._slots]
         norm = torch.nn.utils.get_total_norm(gradients)
-        _require_finite(norm.item())
+        require_finite_norm(norm.item())
         torch._foreach_mul_(gradients, torch.clamp(grad_clip / (norm + 1e-6), max=1.0))
         scale1, scale2 = self._bias_corrections()
         for slot, gradient in zip(self._slots, gradients, strict=True):
@@ -125,7 +175,7 @@ def _as_rows(name: str, tensor: Tensor) -> Float[Tensor, "rows columns"]:
     return tensor.T if name == "W_enc" else tensor
 
 
-def _require_finite(norm: float) -> None:
+def require_finite_norm(norm: float) -> None:
     """Called before anything is changed, so that weights that were finite stay so."""
     if not math.isfinite(norm):
         raise TrainingError(

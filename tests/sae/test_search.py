@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from msae.sae import BatchTopK, SparseAutoencoder
-from msae.sae.kernels import candidates
 from msae.sae.kernels.candidates import CandidateFinder
 from msae.sae.kernels.products import keep_largest_per_row
 from msae.sae.kernels.search import Bf16Search, Int8Search, PlainSearch
@@ -66,12 +65,11 @@ def test_numbers_too_small_to_square_are_not_lost(scale):
 def test_where_screening_rules_out_too_little_the_rest_is_searched_in_float32(screen, monkeypatch):
     x, sae = rows_and_sae()
     blocks = []
-    monkeypatch.setattr(candidates, "search_for", screen)
     for kind in (screen, PlainSearch):
         real = kind.block
         monkeypatch.setattr(kind, "block", lambda self, c, real=real: (blocks.append(type(self)), real(self, c))[1])
     x[:, 0] = 1000.0
-    found = CandidateFinder(block=200 * 128).above(sae, x, torch.tensor(1.0))
+    found = CandidateFinder(200 * 128, screen).above(sae, x, torch.tensor(1.0))
     assert blocks == [screen, PlainSearch, PlainSearch, PlainSearch]
     pre = x @ sae.W_enc + sae.b_enc
     assert abs(len(found.pre) - int((pre > 1.0).sum())) < 5

@@ -14,7 +14,7 @@ from msae.sae.autoencoder import SparseAutoencoder
 from msae.sae.kernels.products import keep_largest_per_row
 from msae.sae.losses import Objective, auxk_budget
 
-BLOCK = 1 << 19
+BLOCK = 1 << 21
 
 
 def add_auxk_gradients(
@@ -22,23 +22,33 @@ def add_auxk_gradients(
     centred: Float[Tensor, "batch d_in"],
     residuals: dict[int, Float[Tensor, "batch d_in"]],
     objective: Objective,
+    block: int = BLOCK,
 ) -> Float[Tensor, ""]:
     """Add ∂(α · AuxK) to the gradients already in `.grad` and return AuxK; see `losses.auxk_loss`.
 
-    `centred`: x − b_dec. `residuals`: x − x̂ for each of the objective's AuxK widths.
+    `centred`: x − b_dec. `residuals`: x − x̂ for each of the objective's AuxK widths. `block`: the most pre-activations
+    held at once.
     """
-    assert objective.dead is not None
     total = centred.new_zeros(())
-    bands = zip((0, *objective.auxk_widths), objective.auxk_widths, objective.auxk_weights, strict=False)
-    for lo, hi, weight in bands:
-        dead = objective.dead[lo:hi].nonzero().squeeze(1) + lo
+    for level, (width, weight) in enumerate(zip(objective.auxk_widths, objective.auxk_weights, strict=True)):
+        dead = _dead_latents(objective, level)
         if len(dead):
-            total += weight * _add_band(sae, centred, residuals[hi], dead, objective.auxk_alpha * weight)
+            total += weight * _add_band(sae, centred, residuals[width], dead, objective.auxk_alpha * weight, block)
     return total
 
 
+def _dead_latents(objective: Objective, level: int) -> Int[Tensor, " dead"]:
+    """The dead latents that an AuxK level adds, in order. The device is not asked for their number if it is known."""
+    assert objective.dead is not None
+    lo, hi = (0, *objective.auxk_widths)[level : level + 2]
+    dead = objective.dead[lo:hi]
+    if objective.n_dead is None:
+        return dead.nonzero().squeeze(1) + lo
+    return torch.argsort(~dead, stable=True)[: objective.n_dead[level]] + lo
+
+
 def _add_band(
-    sae: SparseAutoencoder, centred: Tensor, residual: Tensor, dead: Int[Tensor, " dead"], factor: float
+    sae: SparseAutoencoder, centred: Tensor, residual: Tensor, dead: Int[Tensor, " dead"], factor: float, block: int
 ) -> Float[Tensor, ""]:
     """`factor` · ∂(‖r − r̂‖² / ‖r − r̄‖²) into the gradients, r̂ made by `dead`; zero and nothing if it is not finite."""
     W_enc, W_dec, b_enc = sae.W_enc.T[dead], sae.W_dec[dead], sae.b_enc[dead]
@@ -46,7 +56,7 @@ def _add_band(
     budget = auxk_budget(sae.d_in, len(dead))
     into_encoder, into_decoder, into_bias = torch.zeros_like(W_enc), torch.zeros_like(W_dec), torch.zeros_like(b_enc)
     loss = torch.zeros_like(spread)
-    n_rows = max(64, BLOCK // len(dead))
+    n_rows = max(64, block // len(dead))
     for x, r in zip(centred.split(n_rows), residual.split(n_rows), strict=True):
         codes = keep_largest_per_row(torch.addmm(b_enc, x, W_enc.T), budget)
         error = torch.addmm(r, codes, W_dec, beta=-1)
@@ -56,10 +66,11 @@ def _add_band(
         into_decoder.addmm_(codes.T, pull)
         into_encoder.addmm_(slope.T, x)
         into_bias += slope.sum(0)
-    if not torch.isfinite(loss):
-        return torch.zeros_like(loss)
+    finite = torch.isfinite(loss)
+    for gradient in (into_decoder, into_encoder, into_bias):
+        gradient.masked_fill_(~finite, 0.0)
     sae.W_dec.grad.index_add_(0, dead, into_decoder)  # type: ignore[union-attr]
     sae.W_enc.grad.T.index_add_(0, dead, into_encoder)  # type: ignore[union-attr]
     sae.b_enc.grad.index_add_(0, dead, into_bias)  # type: ignore[union-attr]
     sae.b_dec.grad.sub_(into_bias @ W_enc)  # type: ignore[union-attr]
-    return loss
+    return torch.where(finite, loss, 0.0)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from msae.sae.autoencoder import SparseAutoencoder
@@ -15,17 +16,52 @@ from msae.sae.losses import Losses, Objective
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
-    """What a kernel found: the losses and the codes it trained on. Gradients lie in each parameter's `.grad`."""
+    """What a kernel found: the losses and the codes it trained on. Gradients lie in each parameter's `.grad`.
+
+    Codes are entries (`row`, `latent`, `value`) in that order; what did not fire has the value zero, and behind them
+    there can be padding, with the value zero too. `complete` is false where a kernel that asks nothing of its device
+    had no room for all candidates: then everything here is void, the gradients too.
+    """
 
     losses: Losses
-    codes: SparseCodes
+    row: Int[Tensor, " entry"]
+    latent: Int[Tensor, " entry"]
+    value: Float[Tensor, " entry"]
+    n_rows: int
+    d_sae: int
+    complete: Bool[Tensor, ""]
+
+    @property
+    def codes(self) -> SparseCodes:
+        """The codes; the host waits for the device."""
+        fired = self.value > 0
+        return SparseCodes(self.row[fired], self.latent[fired], self.value[fired], self.n_rows, self.d_sae)
+
+    def l0(self) -> Float[Tensor, ""]:
+        """Mean number of codes a row."""
+        return (self.value > 0).sum() / self.n_rows
+
+    def fired(self) -> Bool[Tensor, " d_sae"]:
+        """Which latents fired on any row."""
+        counts = torch.zeros(self.d_sae, dtype=torch.int32, device=self.latent.device)
+        return counts.index_add_(0, self.latent, (self.value > 0).int()) > 0
+
+    def smallest(self) -> Float[Tensor, ""]:
+        """The smallest code; infinite where there is none."""
+        codes = torch.where(self.value > 0, self.value, torch.inf)
+        return torch.cat([codes, codes.new_full((1,), torch.inf)]).min()
 
 
 @runtime_checkable
 class Kernel(Protocol):
-    """Computes one step. It may keep buffers between steps, but no state that changes a result."""
+    """Computes one step. It may keep buffers between steps, but no state that changes a result.
+
+    `deferred`: it asks nothing of its device, so that a step can be launched while the one before still runs; whether
+    a result is `complete` must then be read later. A new kernel's first result always is.
+    """
 
     name: str
+    deferred: bool
 
     def step(self, sae: SparseAutoencoder, x: Float[Tensor, "batch d_in"], objective: Objective) -> StepResult:
         """Set `.grad` of every parameter that learns to ∂L/∂parameter (overwriting) and return the losses and codes."""

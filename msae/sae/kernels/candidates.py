@@ -52,6 +52,11 @@ class CandidateFinder:
         self._search_for = search_for
         self._floor: float | None = None
 
+    @property
+    def floor(self) -> float:
+        """What the next batch is searched above, as far as is known: zero at least."""
+        return self._floor or 0.0
+
     def selected(self, sae: SparseAutoencoder, centred: Float[Tensor, "batch d_in"]) -> Entries:
         """Exactly the entries that fire while training (for JumpReLU also those within ε/2 below θ).
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
+from torch.profiler import record_function
 
 from msae.sae.autoencoder import SparseAutoencoder
-from msae.sae.codes import SparseCodes
 from msae.sae.kernels.auxk import add_auxk_gradients
 from msae.sae.kernels.base import StepResult
 from msae.sae.kernels.candidates import CandidateFinder
@@ -23,6 +23,7 @@ class FusedKernel:
     """BatchTopK and TopK in float32 on a CPU with numba. `block`: the most pre-activations held at once."""
 
     name = "fused"
+    deferred = False
 
     def __init__(self, block: int = 1 << 21) -> None:
         self._finder = CandidateFinder(block)
@@ -32,13 +33,13 @@ class FusedKernel:
         """Losses, codes and gradients; see `Kernel.step`."""
         from msae.sae.kernels.compiled import decode_levels, gather_gradients
 
-        sae.zero_grad(set_to_none=True)
         n_rows, x = x.shape[0], x.contiguous()
         widths = step_widths(objective)
-        centred = x - sae.b_dec
-        kept = self._finder.selected(sae, centred)
-        kept = kept.where(kept.pre > 0)
-        starts = row_offsets(kept.row, n_rows, end=True)
+        with record_function("msae::select"):
+            centred = x - sae.b_dec
+            kept = self._finder.selected(sae, centred)
+            kept = kept.where(kept.pre > 0)
+            starts = row_offsets(kept.row, n_rows)
 
         pull = x.new_empty(len(widths), n_rows, sae.d_in)
         residuals = torch.empty_like(pull) if objective.has_auxk else x.new_empty(0, n_rows, sae.d_in)
@@ -46,24 +47,38 @@ class FusedKernel:
         factors = x.new_tensor(step_factors(objective, widths, n_rows))
         ends_of_levels = kept.row.new_tensor(widths)
         inputs = (starts, kept.latent, kept.pre, sae.W_dec.data, sae.b_dec.data, x, ends_of_levels, factors)
-        decode_levels(*(tensor.numpy() for tensor in (*inputs, pull, upstream, squares, residuals)))
+        with record_function("msae::decode"):
+            decode_levels(*(tensor.numpy() for tensor in (*inputs, pull, upstream, squares, residuals)))
 
-        order, ends = stable_order(kept.latent, sae.d_sae)
-        level = torch.bucketize(torch.arange(sae.d_sae), ends_of_levels, right=True)
-        W_dec, W_enc, b_enc = torch.empty_like(sae.W_dec), torch.empty_like(sae.W_dec), torch.empty_like(sae.b_enc)
-        inputs = (ends, order, kept.row, level, kept.pre, upstream, pull, centred)
-        gather_gradients(*(tensor.numpy() for tensor in (*inputs, W_dec, W_enc, b_enc)))
-        sae.W_dec.grad, sae.W_enc.grad, sae.b_enc.grad = W_dec, W_enc.T, b_enc
-        sae.b_dec.grad = pull[0].sum(0) - sae.W_enc @ b_enc
+        with record_function("msae::gradients"):
+            order, ends = stable_order(kept.latent, sae.d_sae)
+            level = torch.bucketize(torch.arange(sae.d_sae), ends_of_levels, right=True)
+            W_dec, W_enc, b_enc = (_gradient_of(parameter) for parameter in (sae.W_dec, sae.W_enc, sae.b_enc))
+            inputs = (ends, order, kept.row, level, kept.pre, upstream, pull, centred)
+            gather_gradients(*(tensor.numpy() for tensor in (*inputs, W_dec, W_enc.T, b_enc)))
+            sae.b_dec.grad = pull[0].sum(0) - sae.W_enc @ b_enc
 
         trained = [widths.index(width) for width in objective.widths]
         levels = squares.sum(0)[trained] / (n_rows * objective.variance)
         auxk = penalty = x.new_zeros(())
         if objective.has_auxk:
             by_width = {width: residuals[widths.index(width)] for width in objective.auxk_widths}
-            auxk = add_auxk_gradients(sae, centred, by_width, objective)
+            with record_function("msae::auxk"):
+                auxk = add_auxk_gradients(sae, centred, by_width, objective)
         total = (levels * levels.new_tensor(objective.weights)).sum() + objective.auxk_alpha * auxk
         return StepResult(
             losses=Losses(levels=levels, auxk=auxk, penalty=penalty, total=total),
-            codes=SparseCodes(kept.row, kept.latent, kept.pre, n_rows, sae.d_sae),
+            row=kept.row,
+            latent=kept.latent,
+            value=kept.pre,
+            n_rows=n_rows,
+            d_sae=sae.d_sae,
+            complete=torch.ones((), dtype=torch.bool),
         )
+
+
+def _gradient_of(parameter: nn.Parameter) -> Tensor:
+    """The parameter's `.grad`, to be overwritten: memory that is there already costs no page faults."""
+    if parameter.grad is None or parameter.grad.stride() != parameter.stride():
+        parameter.grad = torch.empty_like(parameter)
+    return parameter.grad

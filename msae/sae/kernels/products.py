@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ def sampled_product(
     native = A.is_cuda or (A.device.type == "cpu" and torch.backends.mkl.is_available())
     if native and A.dtype in (torch.float32, torch.float64):
         pattern = torch.sparse_csr_tensor(
-            row_offsets(row, A.shape[0], end=True),
+            row_offsets(row, A.shape[0]),
             column,
             A.new_zeros(len(row)),
             (A.shape[0], B.shape[0]),
@@ -48,15 +49,17 @@ def gathered_sums(
     source: Float[Tensor, "m d"],
     index: Int[Tensor, " entries"],
     weight: Float[Tensor, " entries"],
-    offsets: Int[Tensor, " bags"],
+    offsets: Int[Tensor, " bags_and_end"],
 ) -> Float[Tensor, "bags d"]:
-    """Σ weight · source[index] over each run of entries that begins at `offsets`."""
-    return nn.functional.embedding_bag(index, source, offsets, mode="sum", per_sample_weights=weight)
+    """Σ weight · source[index] over each run of entries between two neighbours in `offsets`."""
+    return nn.functional.embedding_bag(
+        index, source, offsets, mode="sum", per_sample_weights=weight, include_last_offset=True
+    )
 
 
-def row_offsets(row: Int[Tensor, " entries"], n_rows: int, *, end: bool = False) -> Int[Tensor, " rows"]:
-    """Where each row's run begins in the sorted `row`; with `end`, one more number: where the last run ends."""
-    return torch.searchsorted(row, torch.arange(n_rows + end, device=row.device))
+def row_offsets(row: Int[Tensor, " entries"], n_rows: int) -> Int[Tensor, " rows_and_end"]:
+    """Where each row's run begins in the sorted `row`, and where the last one ends."""
+    return torch.searchsorted(row, torch.arange(n_rows + 1, device=row.device))
 
 
 def stable_order(key: Int[Tensor, " n"], n_keys: int) -> tuple[Int[Tensor, " n"], Int[Tensor, " keys"]]:
@@ -69,6 +72,18 @@ def stable_order(key: Int[Tensor, " n"], n_keys: int) -> tuple[Int[Tensor, " n"]
         count_order(key.numpy(), ends.numpy(), order.numpy())
         return order, ends
     return torch.argsort(key, stable=True), ends.cumsum(0)
+
+
+def sorted_order(key: Int[Tensor, " n"], n_keys: int) -> tuple[Int[Tensor, " n"], Int[Tensor, " keys"]]:
+    """`stable_order` without a histogram, for which the host would wait for a GPU."""
+    by_key, order = torch.sort(key, stable=True)
+    return order, torch.searchsorted(by_key, torch.arange(n_keys, device=key.device), right=True)
+
+
+def on_device(values: Sequence[int | float], like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """`values` where `like` lies (and in its dtype), without waiting for a GPU: a copy from ordinary memory would."""
+    tensor = torch.tensor(values, dtype=dtype or like.dtype)
+    return tensor.pin_memory().to(like.device, non_blocking=True) if like.is_cuda else tensor.to(like.device)
 
 
 def keep_largest_per_row(values: Float[Tensor, "batch n"], count: int) -> Float[Tensor, "batch n"]:

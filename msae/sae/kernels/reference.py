@@ -17,6 +17,7 @@ class ReferenceKernel:
     """Dense pre-activations, one dense decode per prefix, gradients by autograd."""
 
     name = "reference"
+    deferred = False
 
     def step(self, sae: SparseAutoencoder, x: Float[Tensor, "batch d_in"], objective: Objective) -> StepResult:
         """Losses, codes and gradients; see `Kernel.step`."""
@@ -34,7 +35,16 @@ class ReferenceKernel:
             penalty=losses.penalty.detach(),
             total=losses.total.detach(),
         )
-        return StepResult(losses=detached, codes=SparseCodes.from_dense(codes.detach()))
+        sparse = SparseCodes.from_dense(codes.detach())
+        return StepResult(
+            losses=detached,
+            row=sparse.row,
+            latent=sparse.latent,
+            value=sparse.value,
+            n_rows=sparse.n_rows,
+            d_sae=sparse.d_sae,
+            complete=torch.ones((), dtype=torch.bool, device=x.device),
+        )
 
 
 def codes_while_training(sae: SparseAutoencoder, pre: Float[Tensor, "batch d_sae"]) -> Float[Tensor, "batch d_sae"]:

@@ -21,6 +21,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from jaxtyping import Float, Int8
 from torch import Tensor
+from torch.profiler import record_function
 
 from msae.sae.autoencoder import SparseAutoencoder
 from msae.sae.kernels.products import on_compiled_path, sampled_product
@@ -53,7 +54,8 @@ class PlainSearch:
 
     def block(self, columns: slice) -> tuple[Tensor, Tensor, Tensor]:
         """See `Search.block`."""
-        pre = torch.addmm(self.sae.b_enc[columns], self.centred, self.sae.W_enc[:, columns])
+        with record_function("msae::product"):
+            pre = torch.addmm(self.sae.b_enc[columns], self.centred, self.sae.W_enc[:, columns])
         if self.floor.ndim == 0:
             row, latent = entries_above(pre, self.floor.expand(pre.shape[0]).contiguous())
         else:
@@ -73,7 +75,8 @@ class Bf16Search:
     def block(self, columns: slice) -> tuple[Tensor, Tensor, Tensor]:
         """See `Search.block`."""
         W, b = self.sae.W_enc.T[columns], self.sae.b_enc[columns]
-        rough = torch.addmm(b.bfloat16(), self._rounded, W.bfloat16().T)
+        with record_function("msae::product"):
+            rough = torch.addmm(b.bfloat16(), self._rounded, W.bfloat16().T)
         slack = self._slack * W.norm(dim=1).max() + BF16 * b.abs().max()
         lowered = self.floor - slack
         row, latent = entries_above(rough, (lowered - 2 * BF16 * (lowered.abs() + slack)).bfloat16())
@@ -97,7 +100,8 @@ class Int8Search:
         from msae.sae.kernels.compiled import screen_int8
 
         W, b = self.sae.W_enc.T[columns].detach(), self.sae.b_enc[columns].detach()
-        sums = torch._int_mm(self._rows, self._latents[columns].T)
+        with record_function("msae::product"):
+            sums = torch._int_mm(self._rows, self._latents[columns].T)
         bounds = self._row_bounds.numpy(), self._latent_bounds[:, columns].contiguous().numpy()
         exact = self.centred.numpy(), W.numpy(), b.numpy()
         # Three more roundings in float32, of the terms that are added up.

@@ -18,37 +18,42 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.profiler import record_function
 
 from msae.sae.activation_fns import JumpReLU, ReLU
 from msae.sae.autoencoder import SparseAutoencoder
-from msae.sae.codes import SparseCodes
-from msae.sae.kernels.auxk import add_auxk_gradients
+from msae.sae.kernels.auxk import BLOCK, add_auxk_gradients
 from msae.sae.kernels.base import StepResult
 from msae.sae.kernels.candidates import CandidateFinder, Entries
-from msae.sae.kernels.products import gathered_sums, row_offsets, sampled_product, stable_order
+from msae.sae.kernels.products import gathered_sums, on_device, row_offsets, sampled_product, stable_order
 from msae.sae.losses import Losses, Objective, step_factors, step_widths
 
 
 @dataclass(frozen=True)
 class Products:
-    """The two sparse products of a step; see `products.sampled_product` and `products.gathered_sums`."""
+    """The sparse products of a step, and the order they need: see the functions of the same names in `products`."""
 
-    sampled: Callable[..., Tensor]
-    gathered: Callable[..., Tensor]
+    sampled: Callable[..., Tensor] = sampled_product
+    gathered: Callable[..., Tensor] = gathered_sums
+    order: Callable[..., tuple[Tensor, Tensor]] = stable_order
 
 
 @dataclass(frozen=True)
 class _Banded:
     """A batch's entries in the order (band, row, latent). `slot` = band · n_rows + row indexes the (G · B) rows of R.
 
+    `starts`: where the run of each slot begins, and where the last one ends; what lies behind is padding, which has a
+    slot and a latent that exist, never fires, and has the value zero. `latent_key`: the latent, d_sae for padding.
     `value` is the code: zero at JumpReLU's entries that lie just below θ.
     """
 
     slot: Int[Tensor, " n"]
     latent: Int[Tensor, " n"]
+    latent_key: Int[Tensor, " n"]
     pre: Float[Tensor, " n"]
     value: Float[Tensor, " n"]
     fires: Bool[Tensor, " n"]
+    starts: Int[Tensor, " slots_and_end"]
     n_rows: int
 
 
@@ -56,10 +61,16 @@ class SparseKernel:
     """The sparse step on any torch device. `block`: the most pre-activations held at once."""
 
     name = "sparse"
+    deferred = False
 
     def __init__(self, block: int = 1 << 21) -> None:
         self._finder = CandidateFinder(block)
-        self._products = Products(sampled=sampled_product, gathered=gathered_sums)
+        self._products = Products()
+        self._auxk_block = BLOCK
+
+    def _select(self, sae: SparseAutoencoder, centred: Tensor) -> tuple[Entries, Bool[Tensor, ""]]:
+        """The entries of a step, and whether they are all there."""
+        return self._finder.selected(sae, centred), torch.ones((), dtype=torch.bool, device=centred.device)
 
     @torch.no_grad()
     def step(self, sae: SparseAutoencoder, x: Float[Tensor, "batch d_in"], objective: Objective) -> StepResult:
@@ -67,24 +78,35 @@ class SparseKernel:
         sae.zero_grad(set_to_none=True)
         n_rows = x.shape[0]
         widths = step_widths(objective)
-        centred = x - sae.b_dec
-        touched = self._finder.selected(sae, centred)
-        entries = _by_band(sae, touched, widths, n_rows)
+        with record_function("msae::select"):
+            centred = x - sae.b_dec
+            touched, complete = self._select(sae, centred)
+        fires = _fires(sae, touched)
+        entries = _by_band(touched, fires, on_device(widths, touched.latent), n_rows, sae.d_sae)
 
-        errors = _prefix_errors(sae, x, entries, len(widths), self._products)
-        trained = [widths.index(width) for width in objective.widths]
-        levels = torch.stack([errors[g].square().sum() for g in trained]) / (n_rows * objective.variance)
-        residuals = {w: -errors[widths.index(w)] for w in objective.auxk_widths if objective.has_auxk}
-        pull = _pull_inwards(errors, step_factors(objective, widths, n_rows))
-        upstream = self._products.sampled(pull.view(-1, sae.d_in), sae.W_dec, entries.slot, entries.latent)
-        penalty = _add_gradients(sae, centred, entries, pull, upstream, self._products)
-        auxk = add_auxk_gradients(sae, centred, residuals, objective) if objective.has_auxk else x.new_zeros(())
+        with record_function("msae::decode"):
+            errors = _prefix_errors(sae, x, entries, len(widths), self._products)
+            trained = [widths.index(width) for width in objective.widths]
+            levels = torch.stack([errors[g].square().sum() for g in trained]) / (n_rows * objective.variance)
+            residuals = {w: -errors[widths.index(w)] for w in objective.auxk_widths if objective.has_auxk}
+            pull = _pull_inwards(errors, step_factors(objective, widths, n_rows))
+            upstream = self._products.sampled(pull.view(-1, sae.d_in), sae.W_dec, entries.slot, entries.latent)
+        with record_function("msae::gradients"):
+            penalty = _add_gradients(sae, centred, entries, pull, upstream, self._products)
+        auxk = x.new_zeros(())
+        if objective.has_auxk:
+            with record_function("msae::auxk"):
+                auxk = add_auxk_gradients(sae, centred, residuals, objective, self._auxk_block)
 
-        total = (levels * levels.new_tensor(objective.weights)).sum() + objective.auxk_alpha * auxk + penalty
-        kept = touched.where(_fires(sae, touched))
+        total = (levels * on_device(objective.weights, levels)).sum() + objective.auxk_alpha * auxk + penalty
         return StepResult(
             losses=Losses(levels=levels, auxk=auxk, penalty=penalty, total=total),
-            codes=SparseCodes(kept.row, kept.latent, kept.pre, n_rows, sae.d_sae),
+            row=touched.row,
+            latent=touched.latent,
+            value=torch.where(fires, touched.pre, 0.0),
+            n_rows=n_rows,
+            d_sae=sae.d_sae,
+            complete=complete,
         )
 
 
@@ -93,23 +115,34 @@ def _fires(sae: SparseAutoencoder, entries: Entries) -> Bool[Tensor, " n"]:
     return entries.pre > floor
 
 
-def _by_band(sae: SparseAutoencoder, entries: Entries, widths: tuple[int, ...], n_rows: int) -> _Banded:
-    band = torch.bucketize(entries.latent, entries.latent.new_tensor(widths), right=True)
-    slot = band * n_rows + entries.row
-    fires = _fires(sae, entries)
-    value = torch.where(fires, entries.pre, 0.0)
-    if len(widths) == 1:
-        return _Banded(slot, entries.latent, entries.pre, value, fires, n_rows)
+def _by_band(
+    entries: Entries, fires: Bool[Tensor, " n"], widths: Int[Tensor, " level"], n_rows: int, d_sae: int
+) -> _Banded:
+    n_bands = len(widths)
+    padding = entries.row == n_rows
+    band = torch.bucketize(entries.latent, widths, right=True).masked_fill_(padding, n_bands)
     order = torch.argsort(band, stable=True)
-    return _Banded(slot[order], entries.latent[order], entries.pre[order], value[order], fires[order], n_rows)
+    band, row, latent, pre, fires, padding = (
+        array[order] for array in (band, entries.row, entries.latent, entries.pre, fires, padding)
+    )
+    slot = (band * n_rows + row).masked_fill_(padding, n_bands * n_rows)
+    return _Banded(
+        slot=slot.clamp_max(n_bands * n_rows - 1),
+        latent=latent,
+        latent_key=latent.masked_fill(padding, d_sae),
+        pre=pre,
+        value=torch.where(fires, pre, 0.0),
+        fires=fires,
+        starts=row_offsets(slot, n_bands * n_rows),
+        n_rows=n_rows,
+    )
 
 
 def _prefix_errors(
     sae: SparseAutoencoder, x: Tensor, entries: _Banded, n_levels: int, products: Products
 ) -> Float[Tensor, "level b d_in"]:
     """x̂_g − x for every prefix: bands decoded once, then summed up in place."""
-    offsets = row_offsets(entries.slot, n_levels * entries.n_rows)
-    errors = products.gathered(sae.W_dec, entries.latent, entries.value, offsets).view(n_levels, *x.shape)
+    errors = products.gathered(sae.W_dec, entries.latent, entries.value, entries.starts).view(n_levels, *x.shape)
     errors[0] += sae.b_dec - x
     for level in range(1, n_levels):
         errors[level] += errors[level - 1]
@@ -138,7 +171,7 @@ def _add_gradients(
     penalty = upstream.new_zeros(())
     if isinstance(fn, ReLU):
         norm = sae.W_dec.norm(dim=1)
-        code_gradient += fn.l1_coefficient / n_rows * norm[entries.latent]
+        code_gradient += torch.where(entries.fires, fn.l1_coefficient / n_rows * norm[entries.latent], 0.0)
         total_value = torch.zeros_like(norm).index_add_(0, entries.latent, entries.value)
         penalty = fn.l1_coefficient / n_rows * (total_value * norm).sum()
     if isinstance(fn, JumpReLU):
@@ -150,8 +183,8 @@ def _add_gradients(
         slope = -(upstream * theta + l0_slope) * near / fn.bandwidth
         sae.threshold.grad = torch.zeros_like(sae.threshold).index_add_(0, entries.latent, slope)
 
-    by_latent, ends = stable_order(entries.latent, sae.d_sae)
-    offsets = torch.cat([ends.new_zeros(1), ends[:-1]])
+    by_latent, ends = products.order(entries.latent_key, sae.d_sae)
+    offsets = torch.cat([ends.new_zeros(1), ends[: sae.d_sae]])
     slot = entries.slot[by_latent]
     sae.W_dec.grad = products.gathered(pull.view(-1, sae.d_in), slot, entries.value[by_latent], offsets)
     sae.W_enc.grad = products.gathered(centred, slot % n_rows, code_gradient[by_latent], offsets).T
