@@ -42,6 +42,10 @@ class Address:
             return None
         return value if abs(value) < float("inf") else None
 
+    def whole(self, key: str) -> int | None:
+        """A parameter as a whole number; None when it is absent or none."""
+        return whole_number(self.query.get(key, ""))
+
     def numbers(self, key: str) -> tuple[int, ...]:
         """A parameter as whole numbers, as in ``level=0,2``; what is none is left out."""
         parts = (whole_number(part) for part in self.query.get(key, "").split(","))
@@ -66,3 +70,24 @@ def features_href(**query: str) -> str:
 def prompt_href(**query: str) -> str:
     """The URL of the live prompt in a state."""
     return Address(page="prompt", query=query).href
+
+
+def tree_href(latent: int | None = None, **query: str) -> str:
+    """The URL of the tree, or of a latent's branch."""
+    return Address(page="tree", latent=latent, query=query).href
+
+
+def splitting_href(parent: int | None = None, **query: str) -> str:
+    """The URL of the splitting page, or of how a parent splits."""
+    return Address(page="splitting", latent=parent, query=query).href
+
+
+def absorption_href(parent: int | None = None, child: int | None = None, **query: str) -> str:
+    """The URL of the absorption page, or of a parent that a child may have absorbed."""
+    pair = {} if child is None else {"child": str(child)}
+    return Address(page="absorption", latent=parent, query={**pair, **query}).href
+
+
+def compare_href(**query: str) -> str:
+    """The URL of the comparison page in a state."""
+    return Address(page="compare", query=query).href

@@ -14,6 +14,7 @@ from dash.exceptions import DependencyException
 from msae.core.errors import MsaeError
 from msae_dashboards import shell
 from msae_dashboards.address import Address
+from msae_dashboards.markup import packed
 from msae_dashboards.pages import PAGES, Page
 from msae_dashboards.pages.page import not_found
 from msae_dashboards.panels.panel import missing
@@ -54,7 +55,7 @@ def create_app(
 
     @app.callback(Output(shell.PAGE, "children"), Input(shell.URL, "pathname"), Input(shell.URL, "search"))
     def show_page(pathname: str | None, search: str | None) -> Component:
-        return render(by_name.get, tables, pathname, search)
+        return packed(render(by_name.get, tables, pathname, search))
 
     app.clientside_callback(
         ClientsideFunction("msae", "toggle"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dash import dcc, html
@@ -40,12 +41,39 @@ def token_chip(text: str, title: str = "") -> Component:
     return html.Code(quoted(text), className="token", title=title or None)
 
 
-def feature_link(latent: int, level: int | None = None, tokens: Sequence[str] = ()) -> Component:
-    """A latent to click: its number, its level's chip, the tokens it fires on most."""
-    link = dcc.Link(f"{latent}", href=feature_href(latent), className="latent")
+def feature_link(
+    latent: int, level: int | None = None, tokens: Sequence[str] = (), *, href: str | None = None
+) -> Component:
+    """A latent to click: its number, its level's chip, the tokens it fires on most. `href`: to elsewhere than its
+    page."""
+    link = dcc.Link(f"{latent}", href=href or feature_href(latent), className="latent")
     chip = [] if level is None else [level_chip(level)]
     shown = [token_chip(token) for token in tokens[:3]]
-    return html.Span([link, *chip, html.Span(shown, className="tokens")], className="feature-link")
+    return html.Span(
+        [link, *chip, html.Span(shown, className="tokens")], className="feature-link", **{"data-latent": str(latent)}
+    )
+
+
+@dataclass(frozen=True)
+class FeatureLink:
+    """What a `feature_link` is of. `href` is None when it leads to the latent's page; tokens are as shown."""
+
+    latent: int
+    level: int | None
+    tokens: tuple[str, ...]
+    href: str | None
+
+    @classmethod
+    def of(cls, component: Component) -> FeatureLink | None:
+        """None for any other component."""
+        props = component.to_plotly_json()["props"]
+        if props.get("className") != "feature-link":
+            return None
+        link, *chip, tokens = props["children"]
+        latent = int(props["data-latent"])
+        level = int(chip[0].children.removeprefix("L")) if chip else None
+        href = None if link.href == feature_href(latent) else link.href
+        return cls(latent, level, tuple(token.children for token in tokens.children), href)
 
 
 def small_table(head: Sequence[Content], rows: Sequence[Sequence[Content]], *, caption: str) -> Component:
@@ -53,6 +81,18 @@ def small_table(head: Sequence[Content], rows: Sequence[Sequence[Content]], *, c
     body = [html.Tr([html.Td(cell) for cell in row]) for row in rows]
     headings = html.Thead(html.Tr([html.Th(cell, scope="col") for cell in head]))
     return html.Table([html.Caption(caption, className="hidden"), headings, html.Tbody(body)], className="small-table")
+
+
+def meter(value: float | None, text: str, title: str = "") -> Component:
+    """A figure between 0 and 1 with a bar as long."""
+    filled = min(max(value, 0.0), 1.0) if value is not None and math.isfinite(value) else 0.0
+    return html.Span(text, className="meter", style={"--v": round(filled, 3)}, title=title or None)
+
+
+def figures(values: Sequence[tuple[str, Content, str]]) -> Component:
+    """Headline figures: (name, figure, what it means)."""
+    cells = [html.Div([html.Dt(name, title=meaning or None), html.Dd(value)]) for name, value, meaning in values]
+    return html.Dl(cells, className="figures")
 
 
 def figure(drawn: go.Figure, *, label: str, height: int) -> Component:
@@ -78,10 +118,13 @@ def number(value: int | float | None, digits: int = 3) -> str:
 
 
 __all__ = [
+    "FeatureLink",
     "feature_link",
     "figure",
+    "figures",
     "level_chip",
     "level_link",
+    "meter",
     "number",
     "share",
     "small_table",

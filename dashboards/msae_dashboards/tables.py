@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from msae.analysis.level_table import LevelTable
+from msae.analysis.measurements.branches import Branches
 from msae.core.errors import EvaluationError, MsaeError
 from msae.training import Run
 from msae_dashboards.feature_index import FeatureIndex
@@ -23,7 +24,7 @@ Identity = tuple[int, int, int]
 LEVELS, METRICS, ANALYSIS, EXPLANATIONS = "levels", "metrics", "analysis", "explanations"
 FILES = {LEVELS: "results/levels.json", METRICS: "metrics.jsonl", ANALYSIS: "results/analysis.json"}
 MADE_BY = {LEVELS: "msae eval {run}", METRICS: "msae train --resume --out {run} ..."}
-ANALYZE = "msae analyze {run}"
+ANALYZE, COMPARE = "msae analyze {run}", "msae compare {run} OTHER"
 
 
 class MissingTableError(MsaeError):
@@ -35,7 +36,8 @@ class MissingTableError(MsaeError):
 
 
 class RunTables:
-    """The run at `path`, read-only. Names are ``levels``, ``metrics``, ``analysis``, and of Parquet files in results/.
+    """The run at `path`, read-only. Names are ``levels``, ``metrics``, ``analysis``, and of Parquet files in results/
+    (``tree``, ``compare/NAME/compare_pairs``).
 
     Everything read is kept until its file changes (device, size, time), so a run analyzed again shows at the next look.
     `model`: where the run's language model is, if it has moved. Safe to share between threads. Raises `CheckpointError`
@@ -88,6 +90,25 @@ class RunTables:
         table = self._read(name, "sorted", SortedTable)
         return self._read(name, f"{column}={value}", lambda path: table.rows(column, value).to_pylist(), keep=False)
 
+    def made(self, name: str, what: str, make: Callable[[pa.Table], T]) -> T:
+        """What `make` makes of a table, kept under `what` as tables are."""
+        return self._read(name, what, lambda path: make(pq.read_table(path)))
+
+    def branches(self) -> Branches:
+        """The tree, latent by latent."""
+        return self.made("tree", "branches", Branches.of)
+
+    def comparisons(self) -> dict[str, dict[str, Any]]:
+        """What `msae compare` found about the run, by name: which SAEs, on how many tokens, notes. Names come from the
+        disk; a URL only chooses among them."""
+        found = {}
+        for file in sorted((self.run.path / "results" / "compare").glob("*/comparison.json")):
+            try:
+                found[file.parent.name] = json.loads(file.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                continue
+        return found
+
     def features(self) -> FeatureIndex:
         """All latents, as arrays to filter, sort and search; with explanations where there are any."""
         explained = EXPLANATIONS if self.has(EXPLANATIONS) else None
@@ -117,7 +138,8 @@ class RunTables:
             raise self._missing(name, f"cannot be read ({_first_line(error)})") from error
 
     def _missing(self, name: str, why: str) -> MissingTableError:
-        return MissingTableError(name, self.path_of(name), why, MADE_BY.get(name, ANALYZE).format(run=self.run.path))
+        command = COMPARE if name.startswith("compare/") else MADE_BY.get(name, ANALYZE)
+        return MissingTableError(name, self.path_of(name), why, command.format(run=self.run.path))
 
 
 def _identity(path: Path) -> Identity:

@@ -20,7 +20,7 @@ from msae.core.errors import MsaeError
 from msae_dashboards.token_strip import NAMESPACE, strip_html
 
 Link = Callable[[str], str | None]
-Compact = Callable[[Component], str | None]
+Compact = Callable[[Component, Link], str | None]
 
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 RENAMED = {"className": "class", "htmlFor": "for", "tabIndex": "tabindex", "colSpan": "colspan", "rowSpan": "rowspan"}
@@ -33,7 +33,7 @@ class ConversionError(MsaeError):
     """A component has no static form."""
 
 
-def to_html(tree: Any, link: Link = lambda href: href, compact: Compact = lambda component: None) -> str:
+def to_html(tree: Any, link: Link = lambda href: href, compact: Compact = lambda component, link: None) -> str:
     """The HTML of a tree of `dash.html` components, `dcc.Graph`, `dcc.Link`, texts, numbers and lists of these.
 
     `link` gives the address for an app's own address, or None when that page is not exported: then its text alone is
@@ -62,7 +62,7 @@ def _pieces(tree: Any, link: Link, compact: Compact) -> Iterable[str]:
         for part in tree:
             yield from _pieces(part, link, compact)
     elif isinstance(tree, Component):
-        short = compact(tree)
+        short = compact(tree, link)
         yield from _component(tree, link, compact) if short is None else (short,)
     else:
         yield html.escape(str(tree))

@@ -23,8 +23,8 @@ from torch import Tensor
 
 from msae.analysis.collect.codes import CodeTable
 from msae.analysis.collect.cofiring import among_the_first, count_together, phi_of
-from msae.analysis.measurements.absorption import cosine_null
-from msae.analysis.tables import WORD, Column, make_table, words
+from msae.analysis.cosine_null import cosine_null
+from msae.analysis.tables import FEW, NEVER, OK, WORD, Column, make_table, words
 from msae.core.config import require
 
 BLOCK_NUMBERS = 1 << 24
@@ -121,6 +121,54 @@ def latent_pairs(
     return make_table(
         LATENT_PAIRS, columns, about, row="two latents of different groups that are near in direction or in firing"
     )
+
+
+def overlap(
+    pairs: pa.Table,
+    group_a: Int[np.ndarray, " pairs"],
+    group_b: Int[np.ndarray, " pairs"],
+    live: Sequence[int],
+    often: Sequence[int],
+) -> list[dict[str, Any]]:
+    """One row an ordered pair of groups (a, b): of a's live latents, how many are matched in b, and how near b comes.
+
+    `pairs`: of `latent_pairs`; `group_a`, `group_b`: the groups of its latents, `live`: latents of each group
+    that fire, `often`: that fire on enough tokens to be matched by firing. Columns: a, b, live, matched, by_both, share
+    (null where none is live), mean_cosine and mean_phi (of the nearest and of the best partner; null where there is
+    none), status ('ok'; 'too few tokens': no latent of a, or none of b, fires often enough; 'never fires': a or b is
+    silent).
+    """
+    columns = {name: pairs[name].to_numpy() for name in ("latent_a", "latent_b", "cosine", "phi")}
+    columns |= {
+        f"{kind}_of_{side}": pairs[f"{kind}_of_{side}"].to_numpy() for kind in ("nearest", "partner") for side in "ab"
+    }
+    matched = np.array(pairs["matched"].cast(pa.string()).to_pylist(), dtype=object)
+    rows = []
+    for a in range(len(live)):
+        for b in (other for other in range(len(live)) if other != a):
+            side, here = "a", (group_a == a) & (group_b == b)
+            if a > b:
+                side, here = "b", (group_a == b) & (group_b == a)
+            found = here & np.not_equal(matched, None)
+            n_matched = len(np.unique(columns[f"latent_{side}"][found]))
+            rows.append(
+                {
+                    "a": a,
+                    "b": b,
+                    "live": live[a],
+                    "matched": n_matched,
+                    "by_both": int((matched[here] == BY_BOTH).sum()),
+                    "share": n_matched / live[a] if live[a] else None,
+                    "mean_cosine": _mean(columns["cosine"][here & columns[f"nearest_of_{side}"]]),
+                    "mean_phi": _mean(columns["phi"][here & columns[f"partner_of_{side}"]]),
+                    "status": NEVER if not (live[a] and live[b]) else OK if often[a] and often[b] else FEW,
+                }
+            )
+    return rows
+
+
+def _mean(values: np.ndarray) -> float | None:
+    return float(values.mean(dtype=np.float64)) if len(values) else None
 
 
 def _nearest(

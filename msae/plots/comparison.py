@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
+from jaxtyping import Int
 from plotly.subplots import make_subplots
 
 from msae.plots.rate import DASHES, SYMBOLS, add_rate_curves
-from msae.plots.theme import BLUE, LINE_WIDTH, MARKER_SIZE, PALETTE, template
+from msae.plots.theme import BLUE, LINE_WIDTH, MARKER_SIZE, MUTED, PALETTE, panel_layout, template
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -54,6 +56,42 @@ def comparison_figure(levels: Records, rate: Records, overlap: Records) -> go.Fi
     title = {"text": "<b>Side by side</b>" if len(runs) > 1 else f"<b>The levels of {runs[0]}</b>"}
     figure.update_layout(template=template(), title=title, height=PANEL_HEIGHT * lines + 140)
     figure.update_layout(legend={"y": -0.12})
+    return figure
+
+
+def nearness_figure(
+    columns: Mapping[str, np.ndarray],
+    points: Mapping[str, Int[np.ndarray, " _"]],
+    *,
+    least_cosine: float,
+    least_phi: float,
+    height: int = 300,
+) -> go.Figure:
+    """A point a pair: cosine of the directions against phi of firing; for a panel.
+
+    `columns`: cosine, phi, latent_a, latent_b of every pair. `points`: their places, by what they are called; the last
+    kind is drawn faint. `least_cosine`, `least_phi`: what chance reaches, as dotted lines.
+    """
+    figure = go.Figure(layout=panel_layout(height))
+    looks = (*zip(PALETTE, SYMBOLS, strict=False),)
+    for place, (name, own) in enumerate(points.items()):
+        faint = place == len(points) - 1
+        color, symbol = (MUTED, "circle-open") if faint else looks[place]
+        figure.add_scatter(
+            x=np.round(columns["cosine"][own].astype(float), 3).tolist(),
+            y=np.round(columns["phi"][own].astype(float), 3).tolist(),
+            customdata=np.stack([columns["latent_a"][own], columns["latent_b"][own]], axis=1).tolist(),
+            name=name,
+            mode="markers",
+            marker={"color": color, "symbol": symbol, "size": 5 if faint else 7, "opacity": 0.55 if faint else 0.85},
+            hovertemplate="%{customdata[0]} and %{customdata[1]}<br>cosine %{x:.3f}, phi %{y:.3f}"
+            "<extra>%{fullData.name}</extra>",
+        )
+    line = {"color": MUTED, "width": 1, "dash": "dot"}
+    figure.add_vline(x=least_cosine, line=line)
+    figure.add_hline(y=least_phi, line=line)
+    figure.update_xaxes(title="cosine of the directions")
+    figure.update_yaxes(title="phi of firing")
     return figure
 
 

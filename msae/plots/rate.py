@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from msae.plots.theme import LINE_WIDTH, MARKER_SIZE, PALETTE, template
+from msae.plots.theme import LINE_WIDTH, MARKER_SIZE, PALETTE, panel_layout, template
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -30,6 +30,15 @@ def rate_figure(series: Mapping[str, Records]) -> go.Figure:
         figure.update_yaxes(title=label, row=1, col=column)
     title = "<b>What a level is worth at how many bits</b><br><sup>each point another quantiser step</sup>"
     figure.update_layout(template=template(), title=title, height=520)
+    return figure
+
+
+def compared_rate_figure(series: Mapping[str, Records], *, height: int = 300) -> go.Figure:
+    """FVU against bits a token alone, for a panel: rows of ``rate_distortion`` by the name of their run."""
+    figure = make_subplots(rows=1, cols=1)
+    figure.update_layout(panel_layout(height, margin={"l": 60, "r": 12, "t": 46, "b": 44}))
+    add_rate_curves(figure, series, _fvu, row=1, col=1, shown=True)
+    figure.update_yaxes(title="FVU of rounded codes, log scale")
     return figure
 
 

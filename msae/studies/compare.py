@@ -17,6 +17,7 @@ from msae.analysis.collect.encode import encode_all
 from msae.analysis.collect.joined import joined
 from msae.analysis.collect.origin import Origin
 from msae.analysis.collect.shift import shifted
+from msae.analysis.collect.token_text import TokenText
 from msae.analysis.evaluate import evaluate_levels, evaluate_rows
 from msae.analysis.level_table import LevelTable
 from msae.analysis.matching import MIN_TOKENS, Groups, latent_pairs
@@ -25,7 +26,7 @@ from msae.core.config import require
 from msae.core.errors import CheckpointError, ConfigError, MismatchError, MsaeError
 from msae.core.spec import require_same_source
 from msae.sae import SparseAutoencoder, load
-from msae.studies.comparison import Comparison, levels_frame, overlap_frame, rate_frame
+from msae.studies.comparison import Comparison, latent_table, levels_frame, overlap_frame, rate_frame
 from msae.training import Run
 
 Comparable = Run | SparseAutoencoder | str | Path
@@ -147,7 +148,8 @@ def _compared(
     evaluated = [_evaluated(sae, store, source, eval_tokens, progress, force) for sae in saes]
     codes = joined(tables)
     directions = torch.cat([torch.nn.functional.normalize(sae.W_dec.detach().float().cpu(), dim=1) for sae in saes])
-    null = shifted(codes, Origin.of(store, n_rows))
+    origin = Origin.of(store, n_rows)
+    null = shifted(codes, origin)
     pairs = latent_pairs(codes, null, directions, groups)
     live, often = (
         {name: int((codes.counts[groups.group == g] >= least).sum()) for g, name in enumerate(names)}
@@ -170,6 +172,7 @@ def _compared(
         pairs=pairs,
         overlap=overlap_frame(pairs, groups, live, often),
         rate=rate_frame([(name, rates) for name, _, rates in by_series]),
+        latents=latent_table(codes, origin, groups, _text(source)),
         n_tokens=n_rows,
         notes=tuple(notes),
     )
@@ -211,6 +214,11 @@ def _model(store: ActivationStore) -> tuple[ActivationSource | None, list[str]]:
         return reopen(store.spec), []
     except MsaeError as error:
         return None, [f"The model could not be opened, so there is no CE: {error}"]
+
+
+def _text(source: ActivationSource | None) -> TokenText | None:
+    tokenizer = getattr(source, "tokenizer", None)
+    return None if tokenizer is None else TokenText(tokenizer)
 
 
 def _store(store: ActivationStore | str | Path | None, series: Sequence[Series]) -> ActivationStore:

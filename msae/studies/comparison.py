@@ -12,13 +12,17 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from msae.analysis.collect import CodeTable, Origin, TokenText
+from msae.analysis.collect.features import FEATURES, FeatureStatistics
+from msae.analysis.collect.ranked import ranked
 from msae.analysis.level_table import LevelTable
-from msae.analysis.matching import BY_BOTH, BY_COSINE, BY_FIRING, Groups
-from msae.analysis.tables import FEW, NEVER, OK, about, write_tables
+from msae.analysis.matching import BY_BOTH, BY_COSINE, BY_FIRING, Groups, overlap
+from msae.analysis.tables import OK, WORD, Column, about, make_table, words, write_tables
 
 if TYPE_CHECKING:
     from rich.console import Group
 
+LATENTS = (Column("sae", WORD, "name of the SAE"), *FEATURES)
 SHOWN = ("run", "level", "width", "l0", "fvu", "ce_sae", "ce_recovered", "kl", "dead", "dense", "bits")
 
 
@@ -30,14 +34,15 @@ class Comparison:
     each other in direction or in firing (columns: `msae.analysis.matching.LATENT_PAIRS`, an Arrow table). `overlap`:
     two groups, how many of a's live latents are matched in b (by either measure, and by both), and how near the nearest
     is on average; `status`: ok, too few tokens (no latent of a, or none of b, fires often enough to be matched by
-    firing), or never fires (a or b is silent). `rate`: a level and a quantiser step, bits a token and FVU. `notes`:
-    what a reader must know.
+    firing), or never fires (a or b is silent). `rate`: a level and a quantiser step, bits a token and FVU. `latents`: a
+    latent of one of the SAEs (columns: `LATENTS`, an Arrow table). `notes`: what a reader must know.
     """
 
     levels: pd.DataFrame
     pairs: pa.Table
     overlap: pd.DataFrame
     rate: pd.DataFrame
+    latents: pa.Table
     n_tokens: int
     notes: tuple[str, ...] = ()
 
@@ -63,10 +68,11 @@ class Comparison:
         return comparison_figure(_records(self.levels), _records(self.rate), _records(self.overlap))
 
     def write(self, folder: str | Path) -> list[Path]:
-        """Write ``compare_levels``, ``compare_pairs``, ``compare_overlap`` and ``compare_rate`` to `folder`."""
+        """Write ``compare_levels``, ``compare_pairs``, ``compare_overlap``, ``compare_rate`` and ``compare_latents`` to
+        `folder`."""
         frames = {"levels": self.levels, "overlap": self.overlap, "rate": self.rate}
         tables = {f"compare_{n}": pa.Table.from_pandas(frame, preserve_index=False) for n, frame in frames.items()}
-        return write_tables({**tables, "compare_pairs": self.pairs}, Path(folder))
+        return write_tables({**tables, "compare_pairs": self.pairs, "compare_latents": self.latents}, Path(folder))
 
     def __repr__(self) -> str:
         levels = self.levels["run"].value_counts(sort=False)
@@ -105,6 +111,16 @@ class Comparison:
         )
 
 
+def latent_table(codes: CodeTable, origin: Origin, groups: Groups, text: TokenText | None) -> pa.Table:
+    """One row a latent of `LATENTS`, from the joined codes of the SAEs."""
+    statistics = FeatureStatistics(codes, origin, 1)
+    for block in ranked(codes):
+        statistics.update(block)
+    columns = statistics.features(groups.level, 1, text)
+    columns |= {"latent": groups.latent, "sae": words(groups.names, groups.sae)}
+    return make_table(LATENTS, columns, {"n_tokens": codes.n_rows}, row="a latent of one of the SAEs")
+
+
 def levels_frame(series: Iterable[tuple[str, Sequence[LevelTable]]]) -> pd.DataFrame:
     """One row a level; where a series has several SAEs of one level each, they are numbered through as its levels."""
     rows: list[dict[str, Any]] = []
@@ -121,41 +137,21 @@ def rate_frame(series: Iterable[tuple[str, Sequence[Mapping[str, Any]]]]) -> pd.
 
 
 def overlap_frame(pairs: pa.Table, groups: Groups, live: Mapping[str, int], often: Mapping[str, int]) -> pd.DataFrame:
-    """One row an ordered pair of groups: of a's live latents, how many are matched in b, and how near b comes.
+    """One row an ordered pair of groups (`msae.analysis.matching.overlap`), by their names.
 
     `live`: latents of each group that fire, `often`: those that fire on enough tokens to be matched by firing.
     """
-    frame = pairs.to_pandas()
     one_sae = len(groups.names) == 1
-    of = {
-        x: [f"level {level}" for level in frame[f"level_{x}"]] if one_sae else frame[f"sae_{x}"].astype(str).tolist()
+    names = list(live)
+    number = {name: place for place, name in enumerate(names)}
+    of = [
+        pairs[f"level_{x}"].to_numpy()
+        if one_sae
+        else np.array([number[name] for name in pairs[f"sae_{x}"].to_pylist()], dtype=np.int64)
         for x in ("a", "b")
-    }
-    frame = frame.assign(group_a=of["a"], group_b=of["b"], matched=frame["matched"].astype(object))
-    rows = []
-    for a in live:
-        for b in live:
-            if a == b:
-                continue
-            forward = frame[(frame.group_a == a) & (frame.group_b == b)]
-            here, side = (forward, "a") if len(forward) else (frame[(frame.group_a == b) & (frame.group_b == a)], "b")
-            nearest, partner = here[here[f"nearest_of_{side}"]], here[here[f"partner_of_{side}"]]
-            found = here[here["matched"].notna()]
-            matched = found[f"latent_{side}"].nunique()
-            rows.append(
-                {
-                    "a": a,
-                    "b": b,
-                    "live": live[a],
-                    "matched": matched,
-                    "by_both": int((found["matched"] == BY_BOTH).sum()),
-                    "share": matched / live[a] if live[a] else None,
-                    "mean_cosine": float(nearest["cosine"].mean()) if len(nearest) else None,
-                    "mean_phi": float(partner["phi"].mean()) if len(partner) else None,
-                    "status": NEVER if not (live[a] and live[b]) else OK if often[a] and often[b] else FEW,
-                }
-            )
-    return pd.DataFrame(rows)
+    ]
+    rows = overlap(pairs, *of, list(live.values()), [often[name] for name in names])
+    return pd.DataFrame([{**row, "a": names[row["a"]], "b": names[row["b"]]} for row in rows])
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ FILES = {
     "levels.json": "what each level is worth, with the definitions of its figures (msae eval)",
     "levels.html": "the same, drawn",
     "analysis.json": "the sample and the headline figures of msae analyze, with their nulls",
+    "compare": "comparisons with other runs, a folder each (msae compare)",
     "rate_distortion.html": "the table rate_distortion, drawn",
 }
 

@@ -26,7 +26,7 @@ from msae.studies.info import describe
 
 COLLECTED = {"features", "histograms", "bands", "examples", "pairs", "neighbours"}
 MEASURED = {"tree", "splitting", "splitting_levels", "absorption", "absorption_levels", "absorption_tokens"}
-MEASURED |= {"rate_distortion", "explanations", "splitting_tokens"}
+MEASURED |= {"rate_distortion", "explanations", "splitting_tokens", "level_pairs", "level_overlap"}
 FOREST = msae.SyntheticForest(d_in=24, n_roots=6, root_rate=0.15, branching=(2,))
 
 

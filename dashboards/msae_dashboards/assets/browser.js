@@ -17,12 +17,7 @@
   cells.FeatureLink = ({ data }) => {
     if (!data) return null;
     const href = `/feature/${data.latent}`;
-    const follow = (event) => {
-      if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
-      event.preventDefault();
-      window.msae.go(href);
-    };
-    return h("a", { href, onClick: follow }, String(data.latent));
+    return h("a", { href, onClick: window.msae.follow }, String(data.latent));
   };
   cells.LevelChip = ({ value }) =>
     value == null ? null : h("span", { className: `chip level-${value % 7}`, "aria-label": `level ${value}` }, `L${value}`);

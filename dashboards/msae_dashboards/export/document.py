@@ -5,8 +5,10 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from string import Template
+from urllib.parse import parse_qsl
 
 from dash.development.base_component import Component
 
@@ -44,11 +46,29 @@ class Site:
 
         def link(href: str) -> str | None:
             path, mark, query = href.partition("?")
-            if href in self.files:
-                return _root(at) + self.files[href]
-            return f"{_root(at)}{INDEX}.html{mark}{query}" if path == f"/{INDEX}" else None
+            if path == f"/{INDEX}":
+                return f"{_root(at)}{INDEX}.html{mark}{query}"
+            found = self.files.get(href) or self._of_the_same_latent(path, query)
+            return None if found is None else _root(at) + found
 
         return link
+
+    def _of_the_same_latent(self, path: str, query: str) -> str | None:
+        """For a page about a latent: where it lies in an exported state that says less (no order, no level)."""
+        if "/" not in path.strip("/"):
+            return None
+        asked = set(parse_qsl(query))
+        candidates = ((set(parse_qsl(known)), file) for known, file in self._by_path.get(path, ()))
+        fitting = [(len(state), file) for state, file in candidates if state <= asked]
+        return max(fitting)[1] if fitting else None
+
+    @cached_property
+    def _by_path(self) -> Mapping[str, list[tuple[str, str]]]:
+        found: dict[str, list[tuple[str, str]]] = {}
+        for href, file in self.files.items():
+            path, _, query = href.partition("?")
+            found.setdefault(path, []).append((query, file))
+        return found
 
     def document(self, body: Component, title: str, at: str, shared: Shared) -> str:
         """The HTML of the file `at`."""

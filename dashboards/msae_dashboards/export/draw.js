@@ -1,4 +1,4 @@
-/* Draws the token strips and figures of a page that no server serves, from their short form and `msae.data`. */
+/* Draws the token strips, links to features and figures of a page that no server serves, from their short form and `msae.data`. */
 (function () {
   "use strict";
   const msae = (window.msae = window.msae || {});
@@ -28,6 +28,19 @@
     strip.replaceWith(window.msae_dashboards.TokenStrip(props));
   }
 
+  /* A link to a feature is a number in `links`; one to a page that is not exported is its text. */
+  function drawLink(span) {
+    const h = window.React.createElement;
+    const [latent, level, ...tokens] = msae.data.links[span.dataset.link];
+    const own = msae.exported.has(latent) ? `${document.documentElement.dataset.root}feature/${latent}.html` : "";
+    const href = span.dataset.to ?? own;
+    const said = `level ${level}`;
+    const chip = level === null ? [] : [h("span", { className: `chip level-${level % 7}`, title: said, "aria-label": said }, `L${level}`)];
+    const name = href ? h("a", { className: "latent", href }, String(latent)) : h("span", { className: "latent" }, String(latent));
+    const shown = tokens.map((text) => h("code", { className: "token" }, text));
+    span.replaceWith(h("span", { className: "feature-link", "data-latent": latent }, [name, ...chip, h("span", { className: "tokens" }, shown)]));
+  }
+
   function drawFigure(plot) {
     const figure = JSON.parse(plot.querySelector("script").textContent);
     const layout = { template: msae.data.template, ...figure.layout };
@@ -35,7 +48,9 @@
   }
 
   msae.draw = function () {
+    msae.exported = new Set(msae.data.latents || []);
     document.querySelectorAll("[data-strip]").forEach(drawStrip);
+    document.querySelectorAll("[data-link]").forEach(drawLink);
     document.querySelectorAll(".plot").forEach(drawFigure);
   };
 })();

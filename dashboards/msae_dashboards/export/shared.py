@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -10,30 +11,36 @@ from dash.development.base_component import Component
 from plotly.utils import PlotlyJSONEncoder
 
 from msae.plots.theme import template
-from msae_dashboards.to_html import embedded_json
+from msae_dashboards.primitives import FeatureLink
+from msae_dashboards.to_html import Link, embedded_json
 from msae_dashboards.token_strip import TokenStrip
 
 
 class Shared:
-    """The tokens of an export's strips, each once, and the template of its figures.
+    """The tokens of an export's strips and its links to features, each once, and the template of its figures.
 
-    `compact` is a strip or figure that refers to these; `static.js` puts them together again.
+    `compact` is a strip, link or figure that refers to these; `static.js` puts them together again.
     """
 
     def __init__(self) -> None:
         self._numbers: dict[tuple[str, int], int] = {}
+        self._links: dict[tuple[int | str | None, ...], int] = {}
         self._template = _as_json(template())
 
-    def compact(self, component: Component) -> str | None:
-        """The short form of a token strip or figure; None for anything else."""
+    def compact(self, component: Component, link: Link) -> str | None:
+        """The short form of a token strip, link to a feature or figure; None for anything else."""
         shape = component.to_plotly_json()
         if isinstance(component, TokenStrip):
             return self._strip(shape["props"])
+        if (named := FeatureLink.of(component)) is not None:
+            return self._link(named, link)
         return self._figure(shape["props"]) if shape["type"] == "Graph" else None
 
     def as_json(self) -> dict[str, Any]:
-        """What the pages' script needs: [text, id] of each token by its number, the template."""
-        return {"tokens": list(map(list, self._numbers)), "template": self._template}
+        """What the pages' script needs: [text, id] of each token and [latent, level, *tokens] of each link to a
+        feature, by their numbers; the template."""
+        tokens, links = ([list(parts) for parts in table] for table in (self._numbers, self._links))
+        return {"tokens": tokens, "links": links, "template": self._template}
 
     def _strip(self, props: Mapping[str, Any]) -> str:
         """A word a token: its number here, and where it fires ``:activation:linear:logarithmic`` (percent)."""
@@ -46,6 +53,12 @@ class Shared:
                 word = ":".join([word, activation, *(f"{100 * shade:.0f}" for shade in shades)])
             words.append(word)
         return f'<div data-strip="{" ".join(words)}" data-here="{props["position"]}"></div>'
+
+    def _link(self, named: FeatureLink, link: Link) -> str:
+        """Its number here, and where it leads (nowhere: empty) if that is not the latent's page."""
+        number = self._links.setdefault((named.latent, named.level, *named.tokens), len(self._links))
+        to = "" if named.href is None else f' data-to="{html.escape(link(named.href) or "")}"'
+        return f'<span data-link="{number}"{to}></span>'
 
     def _figure(self, props: Mapping[str, Any]) -> str:
         figure = _as_json(props["figure"])

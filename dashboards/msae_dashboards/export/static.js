@@ -23,7 +23,7 @@
 
   function search(text) {
     const words = text.trim();
-    if (/^\d+$/.test(words) && msae.data.latents.includes(Number(words))) open(words);
+    if (/^\d+$/.test(words) && msae.exported.has(Number(words))) open(words);
     else if (words) location.href = at(`features.html?${new URLSearchParams({ q: words })}`);
   }
 

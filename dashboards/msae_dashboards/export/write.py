@@ -17,7 +17,7 @@ from dash.development.base_component import Component
 
 from msae.core.config import require
 from msae.core.errors import ConfigError
-from msae_dashboards.address import Address
+from msae_dashboards.address import Address, feature_href
 from msae_dashboards.export import selection
 from msae_dashboards.export.document import INDEX, Site, file_of
 from msae_dashboards.export.index import index
@@ -25,12 +25,13 @@ from msae_dashboards.export.shared import Shared
 from msae_dashboards.pages import PAGES, Page, feature
 from msae_dashboards.panels import missing
 from msae_dashboards.tables import MissingTableError, RunTables
+from msae_dashboards.ways import beside
 
 MARK = "export.json"
 FORMAT = {"format": "msae html export", "format_version": 1}
 DEFAULT_TOP = 100
 OURS, SHARED = Path(__file__).parent, Path(__file__).parents[1] / "assets"
-STYLES = (SHARED / "panels.css", SHARED / "shell.css", OURS / "static.css")
+STYLES = (SHARED / "panels.css", SHARED / "panels_across.css", SHARED / "shell.css", OURS / "static.css")
 SCRIPTS = (SHARED / "panels.js", SHARED / "token_strip.js", OURS / "draw.js", OURS / "static.js")
 
 
@@ -138,8 +139,15 @@ def _entries(tables: RunTables, latents: Sequence[int]) -> Iterator[Entry]:
                 render = partial(_feature, tables, latents, place)
                 yield Entry(address=Address(page=page.name, latent=latent), title=f"Feature {latent}", render=render)
         elif page.exported:
-            for address in (Address(page=page.name), *page.states(tables, latents)):
+            for address in (Address(page=page.name), *_states(page, tables, latents)):
                 yield Entry(address=address, title=page.title, render=partial(_page, page, tables, address))
+
+
+def _states(page: Page, tables: RunTables, latents: Sequence[int]) -> Sequence[Address]:
+    try:
+        return tuple(page.states(tables, latents))
+    except MissingTableError:
+        return ()
 
 
 def _page(page: Page, tables: RunTables, address: Address) -> Component:
@@ -155,7 +163,7 @@ def _feature(tables: RunTables, latents: Sequence[int], place: int) -> Component
     before = latents[place - 1] if place > 0 else None
     after = latents[place + 1] if place + 1 < len(latents) else None
     anywhere = html.Button("random", type="button", className="way random")
-    ways = [feature.way("← previous", "previous", before), feature.way("next →", "next", after), anywhere]
+    ways = [*beside(*(None if latent is None else feature_href(latent) for latent in (before, after))), anywhere]
     head = [
         html.H1(f"Feature {latent}"),
         html.Nav(ways, className="ways", **{"aria-label": "Other features"}),

@@ -21,8 +21,8 @@ from msae_dashboards.panels import (
 )
 from msae_dashboards.panels.latent import UnknownLatentError, latent_of
 from msae_dashboards.panels.panel import missing
-from msae_dashboards.primitives import level_chip
 from msae_dashboards.tables import MissingTableError, RunTables
+from msae_dashboards.ways import beside, level_steps
 
 LEFT = (logits.PANEL, neighbours.PANEL, cofiring.PANEL, family.PANEL)
 MIDDLE = (summary.PANEL, activation_histogram.PANEL, logit_histogram.PANEL)
@@ -53,7 +53,7 @@ def _head(tables: RunTables, address: Address, latent: int) -> Component:
     features = tables.features()
     kept = next((level for level in address.numbers("level") if level < features.n_levels), None)
     before, after = features.near(latent, kept)
-    ways = [way("← previous", "previous", before, kept), way("next →", "next", after, kept)]
+    ways = beside(*(None if latent is None else feature_href(latent) + _query(kept) for latent in (before, after)))
     among = np.arange(len(features)) if kept is None else np.flatnonzero(features.level == kept)
     anywhere = html.Button(
         "random",
@@ -62,26 +62,14 @@ def _head(tables: RunTables, address: Address, latent: int) -> Component:
         **{"data-random": f"{among[0]}-{among[-1]}", "data-query": _query(kept)},
     )
     steps = html.Nav([*ways, anywhere], className="ways", **{"aria-label": "Other features"})
+    levels = level_steps(
+        range(features.n_levels),
+        kept,
+        lambda level: feature_href(latent, level=level),
+        label="Levels that previous and next go through",
+    )
     live = dcc.Link("try it on a text", href=prompt_href(latent=str(latent)), className="way try")
-    return html.Header([html.H1(f"Feature {latent}"), steps, _levels(features.n_levels, latent, kept), live])
-
-
-def way(label: str, name: str, latent: int | None, level: int | None = None) -> Component:
-    """A way to another latent, or a dead end. The arrow keys follow those named ``previous`` and ``next``."""
-    if latent is None:
-        return html.Span(label, className="way off", **{"aria-disabled": "true"})
-    return dcc.Link(label, href=feature_href(latent) + _query(level), className=f"way {name}")
-
-
-def _levels(n_levels: int, latent: int, kept: int | None) -> Component:
-    """Which levels previous, next and random go through."""
-    choices: list[tuple[int | None, Component | str]] = [(None, "all levels")]
-    choices += [(level, level_chip(level)) for level in range(n_levels)]
-    links = [
-        dcc.Link(label, href=feature_href(latent) + _query(level), className="step on" if level == kept else "step")
-        for level, label in choices
-    ]
-    return html.Nav(links, className="steps", **{"aria-label": "Levels that previous and next go through"})
+    return html.Header([html.H1(f"Feature {latent}"), steps, levels, live])
 
 
 def _query(level: int | None) -> str:

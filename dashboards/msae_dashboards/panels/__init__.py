@@ -1,8 +1,17 @@
 """The panels: one a file, each ending in its `PANEL`. To add one, write its file and list it here."""
 
 from msae_dashboards.panels import (
+    absorption_levels,
+    absorption_pairs,
+    absorption_tokens,
     activation_histogram,
     cofiring,
+    compare_figures,
+    compare_map,
+    compare_matched,
+    compare_nearness,
+    compare_rate,
+    compare_unmatched,
     density_by_level,
     examples,
     family,
@@ -12,8 +21,16 @@ from msae_dashboards.panels import (
     logits,
     neighbours,
     rate_distortion,
+    splitting_family,
+    splitting_levels,
+    splitting_parents,
+    splitting_tokens,
     summary,
     training_curves,
+    tree_chance,
+    tree_map,
+    tree_outline,
+    tree_parents,
 )
 from msae_dashboards.panels.panel import Panel, missing, show
 
@@ -31,6 +48,23 @@ PANELS: tuple[Panel, ...] = (
     cofiring.PANEL,
     family.PANEL,
     examples.PANEL,
+    tree_chance.PANEL,
+    tree_map.PANEL,
+    tree_outline.PANEL,
+    tree_parents.PANEL,
+    splitting_levels.PANEL,
+    splitting_parents.PANEL,
+    splitting_family.PANEL,
+    splitting_tokens.PANEL,
+    absorption_levels.PANEL,
+    absorption_pairs.PANEL,
+    absorption_tokens.PANEL,
+    compare_map.PANEL,
+    compare_figures.PANEL,
+    compare_nearness.PANEL,
+    compare_rate.PANEL,
+    compare_matched.PANEL,
+    compare_unmatched.PANEL,
 )
 
 __all__ = ["PANELS", "Panel", "missing", "show"]

@@ -25,10 +25,10 @@ def latent_of(tables: RunTables, address: Address) -> int:
     return address.latent
 
 
-def linked(tables: RunTables, latent: int) -> Component:
-    """A latent to click, with its level and top tokens."""
+def linked(tables: RunTables, latent: int, *, href: str | None = None) -> Component:
+    """A latent to click, with its level and top tokens. `href`: to elsewhere than its page."""
     features = tables.features()
-    return feature_link(latent, int(features.level[latent]), features.top_tokens[latent])
+    return feature_link(latent, int(features.level[latent]), features.top_tokens[latent], href=href)
 
 
 def ranking(rows: Sequence[tuple[Component, str, str]], *, label: str) -> Component:
@@ -37,3 +37,15 @@ def ranking(rows: Sequence[tuple[Component, str, str]], *, label: str) -> Compon
         return html.P("none", className="note")
     items = [html.Li([link, html.Span(value, className="value", title=title)]) for link, value, title in rows]
     return html.Ul(items, className="ranking", **{"aria-label": label})
+
+
+def introduced(tables: RunTables, latent: int) -> Component:
+    """A latent to click, and what is said of it."""
+    said = tables.features().explanation[latent]
+    return html.Div([linked(tables, latent), *([html.Div(said, className="said")] if said else [])])
+
+
+def kept_level(tables: RunTables, address: Address) -> int | None:
+    """The level that an address keeps to, if the run has it."""
+    level = address.whole("level")
+    return level if level is not None and level < tables.features().n_levels else None

@@ -23,15 +23,14 @@ from torch import Tensor
 
 from msae.analysis.collect import Collected
 from msae.analysis.collect.codes import evenly
+from msae.analysis.cosine_null import cosine_null
 from msae.analysis.measurements.edges import find_edges
 from msae.analysis.measurements.passages import PASSAGE, Passages
 from msae.analysis.measurements.protocol import Figure, Result
 from msae.analysis.measurements.residuals import fires_at, residual_projections, values_at
 from msae.analysis.tables import FEW, NEVER, OK, WORD, Column, make_table, words
 from msae.core.config import require
-from msae.core.rng import numpy_stream
 
-NULL_PAIRS = 1 << 18
 BLOCK_NUMBERS = 1 << 24
 
 ABSORPTION = (
@@ -229,25 +228,6 @@ class _Tested:
         """The binomial standard error of `rate`."""
         share = self.count / np.maximum(self.tested, 1)
         return self.silent_share * np.sqrt(share * (1 - share) / np.maximum(self.tested, 1))
-
-
-def cosine_null(directions: Float[Tensor, "d_sae d_in"], quantile: float, *, seed: int = 0) -> float:
-    """The quantile of cosines between directions whose coordinates along the principal axes are dealt out anew, each
-    among all latents: as spread out as the dictionary is, and otherwise unrelated."""
-    generator = numpy_stream(seed, "analysis/cosine-null")
-    axes = torch.linalg.eigh(directions.T.double() @ directions.double()).eigenvectors
-    dealt = (directions.double() @ axes).numpy()
-    for axis in range(dealt.shape[1]):
-        dealt[:, axis] = generator.permutation(dealt[:, axis])
-    dealt /= np.maximum(np.linalg.norm(dealt, axis=1, keepdims=True), 1e-12)
-    n = len(dealt)
-    if n < 2:
-        return 1.0
-    a = generator.integers(n, size=NULL_PAIRS)
-    b = (a + generator.integers(1, n, size=NULL_PAIRS)) % n
-    chunks = [slice(i, i + (1 << 14)) for i in range(0, NULL_PAIRS, 1 << 14)]
-    cosines = np.concatenate([np.einsum("ij,ij->i", dealt[a[part]], dealt[b[part]]) for part in chunks])
-    return float(np.quantile(cosines, quantile))
 
 
 def close_pairs(directions: Float[Tensor, "n d_in"], least: float) -> Int[np.ndarray, "pairs 2"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
 import pyarrow as pa
@@ -10,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree as Outline
 
+from msae.analysis.measurements.branches import Branches
 from msae.analysis.measurements.protocol import Result
 from msae.analysis.tables import OK
 
@@ -38,21 +38,13 @@ def tree_outline(
 
     A latent with several parents stands under each of them.
     """
-    edges = result.tables["tree"].select(["parent", "child", "strength", "p_parent_given_child"]).to_pylist()
+    branches_of = Branches.of(result.tables["tree"])
     title = Text(_tree_title(result))
-    below: dict[int, list[dict]] = defaultdict(list)
-    above: dict[int, set[int]] = defaultdict(set)
-    for edge in edges:
-        above[edge["child"]].add(edge["parent"])
-    for edge in edges:
-        if not any(edge["parent"] in above[other] for other in above[edge["child"]]):
-            below[edge["parent"]].append(edge)
-    weight = {latent: sum(edge["strength"] for edge in own) for latent, own in below.items()}
-    roots = sorted((latent for latent in below if not above[latent]), key=lambda latent: (-weight[latent], latent))
+    roots = branches_of.roots
     label = labels(features)
     outline = Outline(title)
     for root in roots[:branches]:
-        _grow(outline.add(label(root)), root, below, label, children, depth - 1)
+        _grow(outline.add(label(root)), root, branches_of, label, children, depth - 1)
     if len(roots) > branches:
         outline.add(Text(f"… and {len(roots) - branches:,} more branches", style="dim"))
     return outline
@@ -102,12 +94,12 @@ def absorption_table(result: Result) -> Table:
 
 
 def _grow(
-    node: Outline, latent: int, below: Mapping[int, list[dict]], label: Callable[[int], Text], children: int, depth: int
+    node: Outline, latent: int, branches: Branches, label: Callable[[int], Text], children: int, depth: int
 ) -> None:
-    edges = sorted(below.get(latent, []), key=lambda edge: (-edge["strength"], edge["child"]))
+    edges = branches.children.get(latent, [])
     for edge in edges[:children] if depth > 0 else []:
-        strength = Text(f"  strength {edge['strength']:.2f}", style="dim")
-        _grow(node.add(label(edge["child"]) + strength), edge["child"], below, label, children, depth - 1)
+        strength = Text(f"  strength {edge.strength:.2f}", style="dim")
+        _grow(node.add(label(edge.child) + strength), edge.child, branches, label, children, depth - 1)
     rest = len(edges) - (children if depth > 0 else 0)
     if rest > 0:
         node.add(Text(f"… and {rest:,} more children", style="dim"))

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from msae.analysis.collect import collect
+from msae.analysis.cosine_null import cosine_null
 from msae.analysis.measurements import Absorption, Tree
-from msae.analysis.measurements.absorption import close_pairs, cosine_null
+from msae.analysis.measurements.absorption import close_pairs
 from msae.analysis.tables import FEW, OK
 from msae.core.errors import ConfigError
 

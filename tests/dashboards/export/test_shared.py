@@ -10,7 +10,7 @@ from dash import html
 
 from msae.plots.features import activation_figure
 from msae_dashboards.export.shared import Shared
-from msae_dashboards.primitives import figure, token_strip
+from msae_dashboards.primitives import feature_link, figure, token_strip
 from msae_dashboards.to_html import to_html
 from msae_dashboards.visible import visible
 
@@ -27,8 +27,21 @@ def test_a_strip_is_numbers_of_tokens_by_hand():
 def test_tokens_are_shared_between_strips_by_text_and_id():
     shared = Shared()
     for texts, ids in ((["a", "b"], [0, 1]), (["b", "a"], [1, 5])):
-        shared.compact(token_strip(texts, ids, [0.0, 0.0], position=0, largest=1.0))
+        shared.compact(token_strip(texts, ids, [0.0, 0.0], position=0, largest=1.0), str)
     assert shared.as_json()["tokens"] == [["a", 0], ["b", 1], ["a", 5]]
+
+
+def test_a_link_to_a_feature_is_its_number_and_where_it_leads_elsewhere():
+    shared = Shared()
+    tree = [feature_link(3, 1, [" a"]), feature_link(3, 1, [" a"], href="/splitting/3"), feature_link(4), None]
+    link = {"/splitting/3": "splitting/3.html"}.get
+    assert to_html(tree, link, shared.compact) == (
+        '<span data-link="0"></span><span data-link="0" data-to="splitting/3.html"></span><span data-link="1"></span>'
+    )
+    assert shared.as_json()["links"] == [[3, 1, "␣a"], [4, None]]
+    assert to_html(feature_link(3, 1, [" a"], href="/tree/3"), link, shared.compact) == (
+        '<span data-link="0" data-to=""></span>'
+    )
 
 
 def test_what_is_no_strip_and_no_figure_keeps_its_own_form():
@@ -40,7 +53,7 @@ def test_what_is_no_strip_and_no_figure_keeps_its_own_form():
 @pytest.mark.parametrize("hostile", ['"><script>alert(1)</script>', "</script><!--", "\u202e", "\u2028"])
 def test_text_of_tokens_is_in_the_data_alone(hostile):
     shared = Shared()
-    text = shared.compact(token_strip([hostile], [3], [1.0], position=0, largest=1.0))
+    text = shared.compact(token_strip([hostile], [3], [1.0], position=0, largest=1.0), str)
     assert text == '<div data-strip="0:1:100:100" data-here="0"></div>'
     assert shared.as_json()["tokens"][0][0] == visible(hostile)
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -52,6 +53,20 @@ def test_strips_are_those_of_the_app(open_file, open_page, demo_run):
         assert [token[:4] for token in ours] == [token[:4] for token in theirs]
         shades = [[float(shade or 0) for token in strip for shade in token[4:]] for strip in (ours, theirs)]
         assert shades[0] == pytest.approx(shades[1])
+
+
+def test_links_to_features_are_those_of_the_app_as_far_as_they_are_exported(open_file, demo_run):
+    tables = RunTables(demo_run.path)
+    for latent in CHOSEN:
+        page = open_file(f"feature/{latent}.html")
+        expected = re.findall(r'class="latent">(\d+)<', to_html(feature.columns(tables, Address(latent=latent))))
+        drawn = page.eval_on_selector_all(".latent", "all => all.map(one => [one.textContent, one.href ?? null])")
+        assert [number for number, _ in drawn] == expected and page.locator("[data-link]").count() == 0
+        for number, href in drawn:
+            assert (href is not None) == (int(number) in CHOSEN)
+            assert href is None or href.endswith(f"/feature/{number}.html")
+        chips = page.locator(".feature-link .chip").all_inner_texts()
+        assert chips == [f"L{tables.features().level[int(number)]}" for number in expected]
 
 
 def test_figures_have_the_template_again(open_file):

@@ -1,0 +1,34 @@
+"""Absorption in numbers: every pair of levels beside chance."""
+
+from __future__ import annotations
+
+from dash.development.base_component import Component
+
+from msae.analysis.measurements.absorption import ABSORPTION_LEVELS
+from msae_dashboards.address import Address
+from msae_dashboards.panels.panel import Panel
+from msae_dashboards.panels.splitting_levels import pairs_of_levels
+from msae_dashboards.tables import RunTables
+
+COLUMNS = {
+    "pairs": ("candidates", 0),
+    "absorbing": ("absorbing", 0),
+    "rate": ("mean rate", 4),
+    "null_rate": ("by chance", 4),
+}
+
+
+def render(tables: RunTables, address: Address) -> Component:
+    """One row a pair of levels."""
+    return pairs_of_levels(tables.table("absorption_levels"), ABSORPTION_LEVELS, COLUMNS, "Absorption between levels")
+
+
+PANEL = Panel(
+    name="absorption-levels",
+    title="Between levels",
+    about="run",
+    needs=("absorption_levels",),
+    render=render,
+    hint="Rate: share of the child's tokens on which the parent is silent and would be needed without the child. By "
+    "chance: the same on the tokens that the child's shifted codes name",
+)

@@ -1,0 +1,47 @@
+"""What both sides lose against the bits their codes cost."""
+
+from __future__ import annotations
+
+from dash import html
+from dash.development.base_component import Component
+
+from msae.plots.rate import compared_rate_figure
+from msae_dashboards.address import Address
+from msae_dashboards.panels.compared import LEVELS, Compared
+from msae_dashboards.panels.panel import Panel
+from msae_dashboards.primitives import figure
+from msae_dashboards.tables import RunTables
+
+
+def render(tables: RunTables, address: Address) -> Component:
+    """A curve a level of either side, its points from coarse to fine steps of the quantiser."""
+    compared = Compared.of(tables, address)
+    sides = (compared.a, compared.b)
+    if compared.name == LEVELS:
+        records = [row for row in tables.table("rate_distortion").to_pylist() if row["level"] in sides]
+        series = {"": records}
+    else:
+        wanted = [compared.sides[side].name for side in sides]
+        records = tables.table(f"compare/{compared.name}/compare_rate").to_pylist()
+        series = {}
+        for row in records:
+            name = next((name for name in wanted if name in (row["run"], f"{row['run']}/{row['width']}")), None)
+            if name is not None:
+                series.setdefault(name, []).append(row)
+    if not any(series.values()):
+        return html.P("Not measured.", className="note")
+    said = "; ".join(
+        f"{name or 'the run'} level {row['level']}: {row['bits']:.0f} bits, FVU {row['fvu']:.3f}"
+        for name, rows in series.items()
+        for row in rows[-1:]
+    )
+    return figure(compared_rate_figure(series), label=f"Fraction lost against bits a token. {said}", height=300)
+
+
+PANEL = Panel(
+    name="compare-rate",
+    title="What is lost, by what the codes cost",
+    about="run",
+    needs=("rate_distortion",),
+    render=render,
+)

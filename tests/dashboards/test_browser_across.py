@@ -1,0 +1,117 @@
+"""Tree, splitting, absorption and comparison in a real browser, beside what the tables say."""
+
+from __future__ import annotations
+
+import pytest
+
+from msae.analysis.measurements.splitting import ALL_LATER
+from msae_dashboards.panels.absorption_pairs import tested
+from msae_dashboards.primitives import number, share
+from msae_dashboards.tables import RunTables
+
+
+@pytest.fixture(scope="module")
+def tables(demo_run) -> RunTables:
+    return RunTables(demo_run.path)
+
+
+def heading(page, text: str) -> None:
+    page.wait_for_selector(f"h1:text-is('{text}')")
+
+
+def test_the_tree_opens_branch_by_branch_and_says_what_chance_gives(site, open_page, tables):
+    branches = tables.branches()
+    root = branches.roots[0]
+    page = open_page(f"{site}/tree")
+    found = tables.analysis()["tree"]
+    assert page.inner_text(".badge") == f"{found['edges']:,} edges, chance gives {found['edges_by_chance']:,}"
+    shown = page.locator(".treemap .box.open b").all_inner_texts()
+    assert sorted(map(int, shown)) == sorted(branches.roots)
+    page.click(f".treemap .box.open:has(b:text-is('{root}'))")
+    heading(page, f"Branch of feature {root}")
+    assert page.url == f"{site}/tree/{root}"
+    below = page.locator(".tree-outline .outline > li .latent").all_inner_texts()
+    assert [int(text) for text in below] == [edge.child for edge in branches.children[root]]
+    strengths = page.locator(".tree-outline .meter").all_inner_texts()
+    assert strengths == [f"{edge.strength:.2f}" for edge in branches.children[root]]
+    page.click(".tree-outline .latent >> nth=0")
+    child = branches.children[root][0].child
+    heading(page, f"Feature {child}")
+    page.go_back()
+    heading(page, f"Branch of feature {root}")
+    page.keyboard.press("ArrowRight")
+    heading(page, f"Branch of feature {branches.roots[1]}")
+
+
+def test_every_parent_of_a_latent_is_listed(site, open_page, tables):
+    branches = tables.branches()
+    child = max(branches.parents, key=lambda latent: len(branches.parents[latent]))
+    page = open_page(f"{site}/tree/{child}")
+    heading(page, f"Branch of feature {child}")
+    parents = page.locator(".tree-parents .parent .latent").all_inner_texts()
+    assert [int(text) for text in parents] == [edge.parent for edge in branches.parents[child]]
+
+
+def test_an_outline_opens_and_closes(site, open_page):
+    page = open_page(f"{site}/tree")
+    first = page.locator(".tree-outline details").first
+    assert first.locator("ul").is_visible()
+    first.locator("summary").click(position={"x": 5, "y": 8})
+    assert not first.locator("ul").is_visible()
+
+
+def test_splitting_picks_a_parent_and_shows_its_children_on_the_same_tokens(site, open_page, tables):
+    rows = [row for row in tables.table("splitting").to_pylist() if row["child_level"] == ALL_LATER]
+    page = open_page(f"{site}/splitting")
+    levels = page.locator(".splitting-levels tbody tr")
+    assert levels.count() == tables.table("splitting_levels").num_rows
+    picks = page.locator(".splitting-parents .picks .latent").all_inner_texts()
+    assert sorted(map(int, picks)) == sorted(row["parent"] for row in rows)
+    row = next(row for row in rows if row["parent"] == int(picks[-1]))
+    page.click(".splitting-parents .picks .latent >> nth=-1")
+    heading(page, f"Splitting of feature {row['parent']}")
+    assert page.url == f"{site}/splitting/{row['parent']}"
+    assert share(row["coverage"], 1) in page.locator(".splitting-family dd").all_inner_texts()
+    shown = tables.rows("splitting_tokens", row["parent"], "parent")
+    assert page.locator(".side-by-side tbody tr").count() == len(shown)
+    for place, token in enumerate(shown):
+        cells = page.locator(".side-by-side tbody tr").nth(place).locator("td:not(.passage)").all_inner_texts()
+        assert cells[0] == number(token["parent_value"], 1)
+        expected = [number(value, 1) for value in token["child_values"]]
+        assert sorted(cell for cell in cells[1:] if cell != "·") == sorted(expected)
+    assert page.locator(".side-by-side tbody").last.inner_text().startswith("no child")
+
+
+def test_absorption_opens_a_pair_with_both_latents_along_the_passage(site, open_page, tables):
+    pairs = tested(tables).to_pylist()
+    page = open_page(f"{site}/absorption")
+    assert page.locator(".absorption-pairs .picks li").count() == len(pairs)
+    second = pairs[1]
+    page.click(".absorption-pairs .picks li:nth-child(2) .latent >> nth=0")
+    heading(page, f"Absorption of feature {second['parent']}")
+    assert page.url == f"{site}/absorption/{second['parent']}?child={second['child']}"
+    heads = page.locator(".absorption-tokens .pair .latent").all_inner_texts()
+    assert heads == [str(second["parent"]), str(second["child"])]
+    tokens = [r for r in tables.rows("absorption_tokens", second["parent"], "parent") if r["child"] == second["child"]]
+    assert page.locator(".absorbed").count() == len(tokens) > 0
+    lines = page.locator(".absorbed").first.locator(".line")
+    child, parent = (lines.nth(i).locator("i.here") for i in (0, 1))
+    assert float(child.get_attribute("data-v")) == pytest.approx(tokens[0]["child_value"], rel=1e-3)
+    assert parent.get_attribute("data-v") is None and child.inner_text() == parent.inner_text()
+
+
+@pytest.mark.parametrize("page_name", ["tree", "splitting", "absorption"])
+def test_a_level_is_kept_to_in_the_url(site, open_page, tables, page_name):
+    page = open_page(f"{site}/{page_name}")
+    page.click(".steps a:has(.level-0)")
+    page.wait_for_function("location.search === '?level=0'")
+    page.wait_for_selector(".steps .on:has(.level-0)")
+    where = {"tree": ".outline.whole > li > details > summary .chip"}.get(page_name, ".picks li > .feature-link .chip")
+    assert set(page.locator(where).all_inner_texts()) == {"L0"}
+
+
+@pytest.mark.parametrize("page_name", ["tree", "splitting", "absorption"])
+def test_nothing_is_wider_than_a_small_laptop(site, open_page, page_name):
+    page = open_page(f"{site}/{page_name}", width=1366, height=768)
+    page.wait_for_selector("h1")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1366
