@@ -423,7 +423,7 @@ class Compare:
             eval_tokens=self.eval_tokens,
             force=self.force,
         )
-        _print(found)  # type: ignore[arg-type]
+        _print(found)
         _say(f"Tables are in {folder}; msae dashboard {self.path} shows them.")
 
 

@@ -27,7 +27,7 @@ class Markup(Component):
     _namespace = NAMESPACE
     _type = "Markup"
 
-    def __init__(self, tree: Node | None = None, id: str | None = None) -> None:
+    def __init__(self, tree: Node | str | None = None, id: str | None = None) -> None:
         self._prop_names = ["id", "tree"]
         self._valid_wildcard_attributes: list[str] = []
         self.available_properties = self._prop_names

@@ -24,7 +24,7 @@ from torch import Tensor
 from msae.analysis.collect.codes import CodeTable
 from msae.analysis.collect.cofiring import among_the_first, count_together, phi_of
 from msae.analysis.cosine_null import cosine_null
-from msae.analysis.tables import FEW, NEVER, OK, WORD, Column, make_table, words
+from msae.analysis.tables import FEW, NEVER, OK, WORD, Column, about, make_table, words
 from msae.core.config import require
 
 BLOCK_NUMBERS = 1 << 24
@@ -117,10 +117,17 @@ def latent_pairs(
         "partner_of_b": with_b,
         "matched": words([BY_BOTH, BY_COSINE, BY_FIRING], matched),
     }
-    about = {"n_tokens": codes.n_rows, "least_cosine": least_cosine, "least_phi": least_phi}
+    kept = {"n_tokens": codes.n_rows, "least_cosine": least_cosine, "least_phi": least_phi}
     return make_table(
-        LATENT_PAIRS, columns, about, row="two latents of different groups that are near in direction or in firing"
+        LATENT_PAIRS, columns, kept, row="two latents of different groups that are near in direction or in firing"
     )
+
+
+def chance(pairs: pa.Table) -> dict[str, float | None]:
+    """``least_cosine`` and ``least_phi``, above which a match counts: the 99.9th percentiles of the nulls. The phi is
+    None where no latent fires often enough to be matched by firing."""
+    kept = about(pairs)
+    return {name: None if kept[name] == "None" else float(kept[name]) for name in ("least_cosine", "least_phi")}
 
 
 def overlap(
@@ -149,7 +156,7 @@ def overlap(
             side, here = "a", (group_a == a) & (group_b == b)
             if a > b:
                 side, here = "b", (group_a == b) & (group_b == a)
-            found = here & np.not_equal(matched, None)
+            found = here & np.array([text is not None for text in matched], dtype=bool)
             n_matched = len(np.unique(columns[f"latent_{side}"][found]))
             rows.append(
                 {

@@ -63,14 +63,15 @@ def nearness_figure(
     columns: Mapping[str, np.ndarray],
     points: Mapping[str, Int[np.ndarray, " _"]],
     *,
-    least_cosine: float,
-    least_phi: float,
+    least_cosine: float | None,
+    least_phi: float | None,
     height: int = 300,
 ) -> go.Figure:
     """A point a pair: cosine of the directions against phi of firing; for a panel.
 
     `columns`: cosine, phi, latent_a, latent_b of every pair. `points`: their places, by what they are called; the last
-    kind is drawn faint. `least_cosine`, `least_phi`: what chance reaches, as dotted lines.
+    kind is drawn faint. `least_cosine`, `least_phi`: what chance reaches, as dotted lines; None where that
+    is not known.
     """
     figure = go.Figure(layout=panel_layout(height))
     looks = (*zip(PALETTE, SYMBOLS, strict=False),)
@@ -88,8 +89,10 @@ def nearness_figure(
             "<extra>%{fullData.name}</extra>",
         )
     line = {"color": MUTED, "width": 1, "dash": "dot"}
-    figure.add_vline(x=least_cosine, line=line)
-    figure.add_hline(y=least_phi, line=line)
+    if least_cosine is not None:
+        figure.add_vline(x=least_cosine, line=line)
+    if least_phi is not None:
+        figure.add_hline(y=least_phi, line=line)
     figure.update_xaxes(title="cosine of the directions")
     figure.update_yaxes(title="phi of firing")
     return figure

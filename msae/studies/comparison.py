@@ -16,8 +16,8 @@ from msae.analysis.collect import CodeTable, Origin, TokenText
 from msae.analysis.collect.features import FEATURES, FeatureStatistics
 from msae.analysis.collect.ranked import ranked
 from msae.analysis.level_table import LevelTable
-from msae.analysis.matching import BY_BOTH, BY_COSINE, BY_FIRING, Groups, overlap
-from msae.analysis.tables import OK, WORD, Column, about, make_table, words, write_tables
+from msae.analysis.matching import BY_BOTH, BY_COSINE, BY_FIRING, Groups, chance, overlap
+from msae.analysis.tables import OK, WORD, Column, make_table, words, write_tables
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -58,8 +58,7 @@ class Comparison:
     def chance(self) -> dict[str, float | None]:
         """The cosine and the phi above which a match counts: the 99.9th percentiles of the nulls. The phi is None
         where no latent fires often enough to be matched by firing."""
-        kept = about(self.pairs)
-        return {name: None if kept[name] == "None" else float(kept[name]) for name in ("least_cosine", "least_phi")}
+        return chance(self.pairs)
 
     def figure(self) -> Any:
         """A plotly figure: FVU, CE recovered, L0 and dead by width, rate–distortion, and what is found again where."""
@@ -150,7 +149,7 @@ def overlap_frame(pairs: pa.Table, groups: Groups, live: Mapping[str, int], ofte
         else np.array([number[name] for name in pairs[f"sae_{x}"].to_pylist()], dtype=np.int64)
         for x in ("a", "b")
     ]
-    rows = overlap(pairs, *of, list(live.values()), [often[name] for name in names])
+    rows = overlap(pairs, of[0], of[1], list(live.values()), [often[name] for name in names])
     return pd.DataFrame([{**row, "a": names[row["a"]], "b": names[row["b"]]} for row in rows])
 
 

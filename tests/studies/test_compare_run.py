@@ -27,7 +27,8 @@ def test_a_run_beside_its_baselines_is_kept_with_it(nested, run):
     found, folder = compare_with(run, progress=False)
     assert folder == run.results / "compare" / "independent"
     about = json.loads((folder / "comparison.json").read_text())
-    assert about == {"own": "run", "saes": ["run", "independent/6", "independent/24"], "n_tokens": 8000, "notes": []}
+    saes = ["run", "independent/6", "independent/24"]
+    assert about == {"own": "run", "saes": saes, "n_tokens": 8000, "notes": list(found.notes)}
     latents = read_table(folder / "compare_latents.parquet")
     assert all(meanings(latents).values()) and latents.equals(found.latents)
     assert latents["sae"].to_pylist() == ["run"] * 24 + ["independent/6"] * 6 + ["independent/24"] * 24

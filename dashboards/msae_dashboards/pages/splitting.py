@@ -8,7 +8,7 @@ from dataclasses import replace
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from msae_dashboards.address import Address, splitting_href
+from msae_dashboards.address import Address
 from msae_dashboards.pages.page import Page, not_found
 from msae_dashboards.panels import show, splitting_family, splitting_levels, splitting_parents, splitting_tokens
 from msae_dashboards.panels.latent import UnknownLatentError, latent_of
@@ -39,7 +39,7 @@ def render(tables: RunTables, address: Address) -> Component:
         if chosen.latent is not None
     ]
     columns = [show(splitting_parents.PANEL, tables, chosen), html.Div(detail, className="column")]
-    all_parents = dcc.Link("between levels", href=splitting_href(**address.query), className="way")
+    all_parents = dcc.Link("between levels", href=replace(address, latent=None).href, className="way")
     whole = [] if address.latent is None else [all_parents]
     ways = html.Nav([*whole, *_ways(order, chosen)], className="ways", **{"aria-label": "Other parents"})
     return html.Div(
@@ -52,7 +52,7 @@ def _ways(order: Sequence[int], chosen: Address) -> list[Component]:
     place = order.index(chosen.latent) if chosen.latent in order else None
     near = (None, None) if place is None else (place - 1, place + 1)
     return beside(
-        *(splitting_href(order[i], **chosen.query) if i is not None and 0 <= i < len(order) else None for i in near)
+        *(replace(chosen, latent=order[i]).href if i is not None and 0 <= i < len(order) else None for i in near)
     )
 
 

@@ -30,7 +30,8 @@ def render(tables: RunTables, address: Address) -> Component:
     drawn = kept[:: -(-len(kept) // MOST)]
     columns = {name: pairs[name].to_numpy()[drawn] for name in ("cosine", "phi", "latent_a", "latent_b")}
     points = {name: np.flatnonzero(matched[drawn] == kind) for kind, name in KINDS.items()}
-    plot = nearness_figure(columns, points, **compared.chance(tables))
+    chance = compared.chance(tables)
+    plot = nearness_figure(columns, points, least_cosine=chance["least_cosine"], least_phi=chance["least_phi"])
     said = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     more = [html.P(f"{len(drawn):,} of {len(kept):,} are drawn.", className="note")] if len(drawn) < len(kept) else []
     return html.Div([figure(plot, label=f"Cosine and phi of nearest pairs: {said}", height=300), *more])

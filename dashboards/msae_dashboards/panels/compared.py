@@ -12,7 +12,7 @@ from dash import html
 from dash.development.base_component import Component
 from jaxtyping import Int
 
-from msae.analysis.tables import about
+from msae.analysis.matching import chance
 from msae_dashboards.address import Address, compare_href
 from msae_dashboards.panels.latent import kept_level, linked
 from msae_dashboards.primitives import Content, level_chip, token_chip
@@ -78,10 +78,9 @@ class Compared:
         """Its table of ``pairs`` or ``overlap``."""
         return tables.table(f"level_{what}" if self.name == LEVELS else f"compare/{self.name}/compare_{what}")
 
-    def chance(self, tables: RunTables) -> dict[str, float]:
+    def chance(self, tables: RunTables) -> dict[str, float | None]:
         """The cosine and phi above which a match counts."""
-        kept = about(self.table(tables, "pairs"))
-        return {name: float(kept[name]) for name in ("least_cosine", "least_phi")}
+        return chance(self.table(tables, "pairs"))
 
     def overlap(self, tables: RunTables) -> dict[tuple[int, int], dict[str, Any]]:
         """The rows of the table of overlaps, by the places of their sides."""

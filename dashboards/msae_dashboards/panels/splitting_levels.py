@@ -43,8 +43,8 @@ def render(tables: RunTables, address: Address) -> Component:
         )
         return html.Div([own, html.P(said, className="note")])
     apart = pairs_of_levels(tables.table(INDEPENDENT), SPLITTING_LEVELS, COLUMNS, "Splitting between independent SAEs")
-    said = "The same between SAEs of these widths that were trained apart: a child is any latent of the wider one"
-    return html.Div([own, html.H3(said), apart])
+    title = "The same between SAEs of these widths that were trained apart: a child is any latent of the wider one"
+    return html.Div([own, html.H3(title), apart])
 
 
 def pairs_of_levels(

@@ -27,10 +27,11 @@ MORE = -1
 def render(tables: RunTables, address: Address) -> Component:
     """The branches of this page of the tree, or the latents inside one."""
     branches, features = tables.branches(), tables.features()
+    inner: Mapping[int, Sequence[Edge]] = branches.placed if address.latent is None else branches.children
     if address.latent is None:
-        tops, inner = roots_shown(tables, address), branches.placed
+        tops = roots_shown(tables, address)
     else:
-        tops, inner = [edge.child for edge in branches.children.get(address.latent, ())], branches.children
+        tops = [edge.child for edge in branches.children.get(address.latent, ())]
     if not tops:
         return html.P(_nothing(address), className="note")
     shown = _shown(tops, inner)

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from msae.analysis.collect import Collected
-from msae.analysis.matching import Groups, latent_pairs, overlap
+from msae.analysis.matching import Groups, chance, latent_pairs, overlap
 from msae.analysis.measurements.protocol import Figure, Result
-from msae.analysis.tables import FEW, NEVER, OK, WORD, Column, about, make_table
+from msae.analysis.tables import FEW, NEVER, OK, WORD, Column, make_table
 from msae.core.config import require
 
 LEVEL_OVERLAP = (
@@ -60,11 +60,8 @@ class LevelPairs:
         )
         found = overlap(pairs, pairs["level_a"].to_numpy(), pairs["level_b"].to_numpy(), live, often)
         columns = {column.name: [row[column.name] for row in found] for column in LEVEL_OVERLAP}
-        chance = about(pairs)
-        summary: dict[str, Figure] = {
-            "matched": int(pa.compute.count(pairs["matched"]).as_py()),
-            "least_cosine": float(chance["least_cosine"]),
-            "least_phi": float(chance["least_phi"]),
-        }
-        table = make_table(LEVEL_OVERLAP, columns, chance, row="two levels, the latents of one looked for in the other")
+        summary: dict[str, Figure] = {"matched": int(pa.compute.count(pairs["matched"]).as_py()), **chance(pairs)}
+        table = make_table(
+            LEVEL_OVERLAP, columns, summary, row="two levels, the latents of one looked for in the other"
+        )
         return Result(tables={"level_pairs": pairs, "level_overlap": table}, summary=summary)
