@@ -18,8 +18,8 @@ NEAR, MIDDLE = 5, 16
 
 class TokenStrip(Component):
     """`texts`, `ids`: of each token. `marks`: of those that fire [place, activation, opacity on the linear scale, on
-    the logarithmic one]. `position`: of the token it is about. Which scale and how many tokens show is the style
-    sheet's affair."""
+    the logarithmic one]. `position`: of the token it is about. `largest`: the activation that shades are relative to.
+    Which scale and how many tokens show is the style sheet's affair."""
 
     _children_props: ClassVar[list[str]] = []
     _base_nodes: ClassVar[list[str]] = ["children"]
@@ -32,13 +32,14 @@ class TokenStrip(Component):
         ids: Sequence[int] | None = None,
         marks: Sequence[Sequence[Any]] | None = None,
         position: int | None = None,
+        largest: str | None = None,
         id: str | None = None,
     ) -> None:
-        self._prop_names = ["id", "texts", "ids", "marks", "position"]
+        self._prop_names = ["id", "texts", "ids", "marks", "position", "largest"]
         self._valid_wildcard_attributes: list[str] = []
         self.available_properties = self._prop_names
         self.available_wildcard_properties: list[str] = []
-        given = {"texts": texts, "ids": ids, "marks": marks, "position": position, "id": id}
+        given = {"texts": texts, "ids": ids, "marks": marks, "position": position, "largest": largest, "id": id}
         super().__init__(**{name: value for name, value in given.items() if value is not None})
 
 
@@ -56,8 +57,9 @@ def token_strip(
     texts = [visible(f"⟨{number}⟩" if text is None else text) for text, number in zip(tokens, ids, strict=True)]
     if line_breaks:
         texts = [broken(text) for text in texts]
-    marks = [_mark(place, value, largest) for place, value in enumerate(values) if value > 0]
-    return TokenStrip(texts=texts, ids=list(ids), marks=marks, position=position)
+    top = _written(largest)
+    marks = [_mark(place, _written(value), top) for place, value in enumerate(values) if value > 0]
+    return TokenStrip(texts=texts, ids=list(ids), marks=marks, position=position, largest=top)
 
 
 def broken(shown: str) -> str:
@@ -93,6 +95,11 @@ def _token(text: str, token_id: int, distance: int, mark: Sequence[Any] | None) 
     return f"<i{shown} data-t={int(token_id)}{fires}>{html.escape(text)}</i>"
 
 
-def _mark(place: int, value: float, largest: float) -> list[Any]:
-    ratio = value / largest if largest > 0 else 0.0
-    return [place, f"{value:.4g}", round(linear(ratio), 2), round(logarithmic(ratio), 2)]
+def _mark(place: int, value: str, largest: str) -> list[Any]:
+    """From the figures as they are written, so that whoever reads them finds the same shades (`export/draw.js`)."""
+    ratio = float(value) / float(largest) if float(largest) > 0 else 0.0
+    return [place, value, round(linear(ratio), 2), round(logarithmic(ratio), 2)]
+
+
+def _written(value: float) -> str:
+    return f"{value:.4g}"

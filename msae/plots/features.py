@@ -44,26 +44,27 @@ def density_figure(density_by_level: Mapping[int, Float[np.ndarray, " latents"]]
 
 def activation_figure(counts: Sequence[int], largest: float, *, height: int = 170) -> go.Figure:
     """Bars over (0, `largest`], equally wide."""
-    return _bars(counts, 0.0, largest, [ORANGE] * len(counts), "activations", height)
+    return _bars(counts, 0.0, largest, {"color": ORANGE}, "activations", height)
 
 
 def logit_figure(counts: Sequence[int], low: float, high: float, *, height: int = 170) -> go.Figure:
     """Bars over [`low`, `high`], those below zero in another colour."""
-    middles = _middles(low, high, len(counts))
-    colors = [ORANGE if middle < 0 else GREEN for middle in middles]
-    return _bars(counts, low, high, colors, "tokens", height)
+    above = [int(middle >= 0) for middle in _middles(low, high, len(counts))]
+    scale = {"cmin": 0, "cmax": 1, "colorscale": [[0, ORANGE], [1, GREEN]]}
+    return _bars(counts, low, high, {"color": above, **scale}, "tokens", height)
 
 
-def _bars(counts: Sequence[int], low: float, high: float, colors: Sequence[str], what: str, height: int) -> go.Figure:
-    middles = _middles(low, high, len(counts))
-    half = (high - low) / len(counts) / 2
+def _bars(
+    counts: Sequence[int], low: float, high: float, marker: Mapping[str, object], what: str, height: int
+) -> go.Figure:
+    width = (high - low) / len(counts)
     drawn = go.Figure(layout=panel_layout(height, margin={"l": 44, "r": 8, "t": 8, "b": 30}))
     drawn.add_bar(
-        x=np.round(middles, 4),
+        x0=float(f"{low + width / 2:.5g}"),
+        dx=float(f"{width:.5g}"),
         y=list(counts),
-        marker={"color": list(colors) if len(set(colors)) > 1 else colors[0], "line": {"width": 0}},
-        customdata=[[f"{middle - half:.3g}", f"{middle + half:.3g}"] for middle in middles],
-        hovertemplate="%{customdata[0]} to %{customdata[1]}: %{y:,} " + what + "<extra></extra>",
+        marker={**marker, "line": {"width": 0}},
+        hovertemplate=f"%{{x:.3g}} ± {width / 2:.2g}: %{{y:,}} {what}<extra></extra>",
     )
     drawn.update_layout(bargap=0.06)
     drawn.update_yaxes(nticks=4, rangemode="tozero")

@@ -15,15 +15,18 @@
     },
   };
 
-  /* A strip is a word a token: its number in `tokens`, and where it fires ":activation:linear:logarithmic" (percent). */
+  const rounded = (shade) => Math.round(100 * Math.min(shade, 1)) / 100;
+  const shades = (ratio) => [rounded(ratio), rounded(0.05 + 0.95 * Math.log10(1 + 9 * Math.min(ratio, 1)))];
+
+  /* A strip is a word a token: its number in `tokens`, and ":activation" where it fires; token_strip.py has the scales. */
   function drawStrip(strip) {
     const props = { texts: [], ids: [], marks: [], position: Number(strip.dataset.here) };
     strip.dataset.strip.split(" ").forEach((word, place) => {
-      const [number, activation, ...shades] = word.split(":");
+      const [number, activation] = word.split(":");
       const [text, id] = msae.data.tokens[number];
       props.texts.push(text);
       props.ids.push(id);
-      if (activation !== undefined) props.marks.push([place, activation, ...shades.map((shade) => shade / 100)]);
+      if (activation !== undefined) props.marks.push([place, activation, ...shades(activation / strip.dataset.of)]);
     });
     strip.replaceWith(window.msae_dashboards.TokenStrip(props));
   }

@@ -43,16 +43,15 @@ class Shared:
         return {"tokens": tokens, "links": links, "template": self._template}
 
     def _strip(self, props: Mapping[str, Any]) -> str:
-        """A word a token: its number here, and where it fires ``:activation:linear:logarithmic`` (percent)."""
-        marks = {place: rest for place, *rest in props["marks"]}
+        """A word a token: its number here, and where it fires ``:activation``; shades are relative to `data-of`."""
+        values = {place: activation for place, activation, *_ in props["marks"]}
         words = []
         for place, token in enumerate(zip(props["texts"], props["ids"], strict=True)):
             word = str(self._numbers.setdefault(token, len(self._numbers)))
-            if place in marks:
-                activation, *shades = marks[place]
-                word = ":".join([word, activation, *(f"{100 * shade:.0f}" for shade in shades)])
-            words.append(word)
-        return f'<div data-strip="{" ".join(words)}" data-here="{props["position"]}"></div>'
+            words.append(f"{word}:{values[place]}" if place in values else word)
+        return (
+            f'<div data-strip="{" ".join(words)}" data-here="{props["position"]}" data-of="{props["largest"]}"></div>'
+        )
 
     def _link(self, named: FeatureLink, link: Link) -> str:
         """Its number here, and where it leads (nowhere: empty) if that is not the latent's page."""

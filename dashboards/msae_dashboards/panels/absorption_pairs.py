@@ -15,7 +15,7 @@ from msae_dashboards.primitives import meter, share
 from msae_dashboards.tables import RunTables
 from msae_dashboards.ways import level_steps
 
-SHOWN = 30
+SHOWN = 20
 
 
 def render(tables: RunTables, address: Address) -> Component:
@@ -57,7 +57,7 @@ def kept(tables: RunTables, address: Address) -> np.ndarray:
 
 def _item(tables: RunTables, row: dict, here: bool, level: str) -> Component:
     href = absorption_href(row["parent"], row["child"], level=level)
-    rate = meter(row["rate"], share(row["rate"], 1), "rate: share of the child's tokens that it has absorbed")
+    rate = meter(row["rate"], share(row["rate"], 1))
     return html.Li(
         [
             linked(tables, row["parent"], href=href),
@@ -76,5 +76,5 @@ PANEL = Panel(
     about="run",
     needs=("features", "absorption"),
     render=render,
-    hint="Candidates: edges of the tree, and pairs whose directions are nearer than chance has it",
+    hint="The bar is the rate. Candidates: edges of the tree, and pairs whose directions are nearer than chance has it",
 )

@@ -16,7 +16,7 @@ from msae_dashboards.panels.panel import Panel
 from msae_dashboards.primitives import Content, number, share, small_table
 from msae_dashboards.tables import RunTables
 
-SHOWN, MORE = 12, 40
+SHOWN, MORE = 12, 20
 
 
 def render(tables: RunTables, address: Address) -> Component:

@@ -14,7 +14,7 @@ from msae_dashboards.panels.panel import Panel
 from msae_dashboards.primitives import figure
 from msae_dashboards.tables import RunTables
 
-MOST = 600
+MOST = 400
 KINDS = {BY_BOTH: "matched by both", BY_COSINE: "by direction", BY_FIRING: "by co-firing", NO_MATCH: "not matched"}
 
 

@@ -16,7 +16,7 @@ from msae_dashboards.primitives import meter, share
 from msae_dashboards.tables import RunTables
 from msae_dashboards.ways import level_steps, steps
 
-SHOWN = 30
+SHOWN = 24
 ORDERS = {
     "": ("effective children", "entropy"),
     "children": ("children", "n_children"),
@@ -76,7 +76,7 @@ def _href(parent: int | None, kept: dict[str, str]) -> str:
 def _item(tables: RunTables, row: dict, here: bool, kept: dict[str, str]) -> Component:
     n = row["n_children"]
     said = f"{n:,} {'child' if n == 1 else 'children'}, {2 ** row['entropy']:.1f} effective"
-    coverage = meter(row["coverage"], share(row["coverage"], 0), "coverage: share of its tokens with a child")
+    coverage = meter(row["coverage"], share(row["coverage"], 0))
     return html.Li(
         [
             linked(tables, row["parent"], href=splitting_href(row["parent"], **kept)),

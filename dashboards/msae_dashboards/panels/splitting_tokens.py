@@ -94,7 +94,7 @@ def _passage(row: dict[str, Any], largest: float) -> Component:
 
 def _cell(value: float | None, largest: float, picked: bool = False) -> Component:
     if not value:
-        return html.Td("·", className="off")
+        return html.Td()
     return html.Td(
         number(value, 1),
         className="fires chosen" if picked else "fires",

@@ -19,7 +19,7 @@ from msae_dashboards.visible import quoted
 
 WIDTH, LOW, HIGH = 1240.0, 150.0, 560.0
 BOX_AREA = 3000.0
-MOST_BOXES, MOST_CHILDREN = 260, 30
+MOST_BOXES, MOST_CHILDREN = 180, 30
 MORE = -1
 """MORE − j stands for the children of latent j that are not shown."""
 

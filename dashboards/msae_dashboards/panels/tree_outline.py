@@ -65,9 +65,9 @@ def _row(tables: RunTables, branches: Branches, latent: int, edge: Edge | None) 
     if latent in branches.children:
         below = len(branches.children[latent])
         said = f"{below:,} {'child' if below == 1 else 'children'}"
-        parts.append(dcc.Link(said, href=tree_href(latent), className="opens", title=f"the branch of {latent}"))
+        parts.append(dcc.Link(said, href=tree_href(latent), className="opens"))
     if edge is not None:
-        parts.append(meter(edge.strength, f"{edge.strength:.2f}", f"strength of the edge {edge.parent} → {latent}"))
+        parts.append(meter(edge.strength, f"{edge.strength:.2f}"))
     return parts
 
 

@@ -18,9 +18,7 @@ from msae_dashboards.visible import visible
 def test_a_strip_is_numbers_of_tokens_by_hand():
     shared = Shared()
     strip = token_strip(["de", "f", "x", "x"], [1, 2, 7, 7], [4.0, 8.0, 0.0, 0.0], position=1, largest=8.0)
-    assert to_html(strip, compact=shared.compact) == (
-        '<div data-strip="0:4:50:75 1:8:100:100 2 2" data-here="1"></div>'
-    )
+    assert to_html(strip, compact=shared.compact) == ('<div data-strip="0:4 1:8 2 2" data-here="1" data-of="8"></div>')
     assert shared.as_json()["tokens"] == [["de", 1], ["f", 2], ["x", 7]]
 
 
@@ -54,7 +52,7 @@ def test_what_is_no_strip_and_no_figure_keeps_its_own_form():
 def test_text_of_tokens_is_in_the_data_alone(hostile):
     shared = Shared()
     text = shared.compact(token_strip([hostile], [3], [1.0], position=0, largest=1.0), str)
-    assert text == '<div data-strip="0:1:100:100" data-here="0"></div>'
+    assert text == '<div data-strip="0:1" data-here="0" data-of="1"></div>'
     assert shared.as_json()["tokens"][0][0] == visible(hostile)
 
 

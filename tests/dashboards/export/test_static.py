@@ -52,7 +52,7 @@ def test_strips_are_those_of_the_app(open_file, open_page, demo_run):
     for ours, theirs in zip(drawn, whole, strict=True):
         assert [token[:4] for token in ours] == [token[:4] for token in theirs]
         shades = [[float(shade or 0) for token in strip for shade in token[4:]] for strip in (ours, theirs)]
-        assert shades[0] == pytest.approx(shades[1])
+        assert shades[0] == pytest.approx(shades[1], abs=0.0101)  # halves are rounded the other way
 
 
 def test_links_to_features_are_those_of_the_app_as_far_as_they_are_exported(open_file, demo_run):
