@@ -16,7 +16,7 @@ def tables(demo_run) -> RunTables:
 
 
 def heading(page, text: str) -> None:
-    page.wait_for_selector(f"h1:text-is('{text}')")
+    page.wait_for_function(f"document.querySelector('h1')?.textContent === {text!r}")
 
 
 def test_the_tree_opens_branch_by_branch_and_says_what_chance_gives(site, open_page, tables):
@@ -27,7 +27,7 @@ def test_the_tree_opens_branch_by_branch_and_says_what_chance_gives(site, open_p
     assert page.inner_text(".badge") == f"{found['edges']:,} edges, chance gives {found['edges_by_chance']:,}"
     shown = page.locator(".treemap .box.open b").all_inner_texts()
     assert sorted(map(int, shown)) == sorted(branches.roots)
-    page.click(f".treemap .box.open:has(b:text-is('{root}'))")
+    page.click(f".treemap .box.open:has(b:text-is('{root}'))", position={"x": 20, "y": 8})
     heading(page, f"Branch of feature {root}")
     assert page.url == f"{site}/tree/{root}"
     below = page.locator(".tree-outline .outline > li .latent").all_inner_texts()
@@ -115,3 +115,25 @@ def test_nothing_is_wider_than_a_small_laptop(site, open_page, page_name):
     page = open_page(f"{site}/{page_name}", width=1366, height=768)
     page.wait_for_selector("h1")
     assert page.evaluate("document.documentElement.scrollWidth") <= 1366
+
+
+def test_compare_shows_two_levels_and_switches_by_the_map(site, open_page, tables):
+    page = open_page(f"{site}/compare")
+    page.wait_for_selector(".compare-nearness .main-svg")
+    overlap = {(row["a"], row["b"]): row for row in tables.table("level_overlap").to_pylist()}
+    cells = page.locator(".found-again tbody td")
+    assert cells.all_inner_texts() == [
+        "" if a == b else share(overlap[a, b]["share"], 0) for a in range(3) for b in range(3)
+    ]
+    assert page.inner_text(".badge").split() == ["L0", "beside", "L1"]
+    page.click(".found-again tr:nth-child(3) td:nth-child(3) a")
+    page.wait_for_function("location.search === '?a=2&b=1'")
+    page.wait_for_function("document.querySelector('.badge').innerText.startsWith('L2')")
+    row = overlap[2, 1]
+    rest = page.inner_text(".compare-unmatched h3 >> nth=0")
+    assert f"{row['live'] - row['matched']:,} of {row['live']:,} live latents not found in" in rest
+    widths = page.locator(".compare-figures tbody td:nth-child(2)").all_inner_texts()
+    levels = tables.levels().levels
+    assert widths == [f"{levels[2].width:,}", f"{levels[1].width:,}"]
+    links = page.locator(".compare-matched tbody tr:first-child .chip").all_inner_texts()
+    assert links == ["L2", "L1"]

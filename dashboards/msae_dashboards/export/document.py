@@ -81,7 +81,7 @@ class Site:
             links="".join(_bar_link(name, root + self.files[href], self.files[href] == at) for name, href in self.bar),
             body=inner,
             said=html.escape(self.said),
-            plotly=f'<script src="{root}assets/plotly.min.js" defer></script>' if 'class="plot"' in inner else "",
+            plotly=f'<script src="{root}assets/plotly.js" defer></script>' if 'class="plot"' in inner else "",
         )
 
 

@@ -50,10 +50,20 @@
     window.Plotly.newPlot(plot, figure.data, layout, { displayModeBar: false, responsive: true });
   }
 
-  msae.draw = function () {
+  /* plotly.js lies packed in `msae.plotly`: gzip, base64. */
+  async function unpackPlotly() {
+    const bytes = Uint8Array.from(atob(msae.plotly), (letter) => letter.charCodeAt(0));
+    const script = document.createElement("script");
+    script.textContent = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+    document.head.append(script);
+  }
+
+  msae.draw = async function () {
     msae.exported = new Set(msae.data.latents || []);
     document.querySelectorAll("[data-strip]").forEach(drawStrip);
     document.querySelectorAll("[data-link]").forEach(drawLink);
-    document.querySelectorAll(".plot").forEach(drawFigure);
+    const plots = document.querySelectorAll(".plot");
+    if (plots.length && !window.Plotly) await unpackPlotly();
+    plots.forEach(drawFigure);
   };
 })();

@@ -11,7 +11,6 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-import plotly
 from dash import html
 from dash.development.base_component import Component
 
@@ -21,6 +20,7 @@ from msae_dashboards.address import Address, feature_href
 from msae_dashboards.export import selection
 from msae_dashboards.export.document import INDEX, Site, file_of
 from msae_dashboards.export.index import index
+from msae_dashboards.export.plotly_js import packed_plotly
 from msae_dashboards.export.shared import Shared
 from msae_dashboards.pages import PAGES, Page, feature
 from msae_dashboards.panels import missing
@@ -115,7 +115,7 @@ def _write(tables: RunTables, latents: Sequence[int], folder: Path) -> None:
     _write_text(assets / "data.js", f"msae.data = {json.dumps(data, separators=(',', ':'))};\n")
     _write_text(assets / "msae.css", "".join(path.read_text(encoding="utf-8") for path in STYLES))
     _write_text(assets / "msae.js", "".join(path.read_text(encoding="utf-8") for path in SCRIPTS))
-    shutil.copyfile(Path(plotly.__file__).parent / "package_data" / "plotly.min.js", assets / "plotly.min.js")
+    _write_text(assets / "plotly.js", f'msae.plotly = "{packed_plotly()}";\n')
     mark = {**FORMAT, "msae": version("msae"), "run": tables.title, "latents": list(latents)}
     _write_text(folder / MARK, json.dumps(mark) + "\n")
 

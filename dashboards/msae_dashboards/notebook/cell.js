@@ -1,4 +1,4 @@
-/* A notebook's cell: takes the notebook's light or dark, unpacks plotly.js, draws, and grows to its height. */
+/* A notebook's cell: takes the notebook's light or dark, draws, and grows to its height. */
 (function () {
   "use strict";
   const msae = (window.msae = window.msae || {});
@@ -16,17 +16,10 @@
     if (frame) frame.style.height = `${document.querySelector("main").offsetHeight + 4}px`;
   }
 
-  async function unpacked(packed) {
-    const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
-    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
-  }
-
   msae.inCell = async function (packed) {
     scheme();
-    const script = document.createElement("script");
-    script.textContent = await unpacked(packed);
-    document.head.append(script);
-    msae.draw();
+    msae.plotly = packed;
+    await msae.draw();
     new ResizeObserver(grow).observe(document.querySelector("main"));
     grow();
   };

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import html
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from string import Template
 
-import plotly
 from dash import html as dhtml
 
 from msae.core.files import write_atomically
 from msae.training import Run
 from msae_dashboards.address import Address
+from msae_dashboards.export.plotly_js import packed_plotly
 from msae_dashboards.export.shared import Shared
 from msae_dashboards.pages import feature as feature_page
 from msae_dashboards.panels.latent import latent_of
@@ -69,7 +66,7 @@ def feature(run: str | Path | Run, latent: int) -> FeatureCell:
         body=to_html(body, _nowhere, shared.compact),
         scripts=_joined(SCRIPTS),
         data=embedded(shared.as_json()),
-        plotly=_packed_plotly(),
+        plotly=packed_plotly(),
     )
     return FeatureCell(title, document)
 
@@ -81,12 +78,6 @@ def _nowhere(href: str) -> str | None:
 
 def _joined(paths: tuple[Path, ...]) -> str:
     return "".join(path.read_text(encoding="utf-8") for path in paths)
-
-
-@lru_cache(maxsize=1)
-def _packed_plotly() -> str:
-    script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-    return base64.b64encode(gzip.compress(script.read_bytes(), mtime=0)).decode("ascii")
 
 
 def _write_text(path: Path, text: str) -> None:

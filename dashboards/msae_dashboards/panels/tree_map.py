@@ -19,7 +19,7 @@ from msae_dashboards.visible import quoted
 
 WIDTH, LOW, HIGH = 1240.0, 150.0, 560.0
 BOX_AREA = 3000.0
-MOST_BOXES, MOST_CHILDREN = 180, 30
+MOST_BOXES, MOST_CHILDREN, MOST_ROOTS = 180, 30, 30
 MORE = -1
 """MORE − j stands for the children of latent j that are not shown."""
 
@@ -69,7 +69,7 @@ def root_pages(tables: RunTables, level: int | None) -> list[list[int]]:
     pages: list[list[int]] = []
     room = 0.0
     for root in roots:
-        if sizes[root] > room:
+        if sizes[root] > room or len(pages[-1]) == MOST_ROOTS:
             pages.append([])
             room = float(MOST_BOXES)
         pages[-1].append(root)

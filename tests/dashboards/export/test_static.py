@@ -153,3 +153,25 @@ def test_hostile_text_shows_as_text(hostile_run, tmp_path, open_page):
         assert page.evaluate(
             "window.stolen === undefined && document.querySelectorAll('#page script:not([type])').length === 0"
         )
+
+
+def test_tree_splitting_absorption_and_comparison_find_their_way_from_disk(open_file, demo_run):
+    branches = RunTables(demo_run.path).branches()
+    parent = next(latent for latent in CHOSEN if latent in branches.children)
+    page = open_file("tree.html")
+    page.click(f".treemap .box.open:has(b:text-is('{parent}'))", position={"x": 20, "y": 8})
+    page.wait_for_url(f"**/tree/{parent}.html")
+    page.click(".ways a:text-is('whole tree')")
+    page.wait_for_url("**/tree.html")
+    page.click(".nav-link:text-is('Splitting')")
+    page.click(f".picks a.latent:text-is('{parent}')")
+    page.wait_for_url(f"**/splitting/{parent}.html")
+    assert page.locator(".side-by-side i.here").count() == page.locator(".side-by-side tbody tr").count() > 0
+    page.click(".nav-link:text-is('Absorption')")
+    page.click(".picks a.latent >> nth=0")
+    page.wait_for_url("**/absorption/*.html")
+    assert page.locator(".absorption-tokens .figures").count() == 1
+    page.click(".nav-link:text-is('Compare')")
+    page.click(".found-again a >> nth=1")
+    page.wait_for_url("**/compare/*.html")
+    page.wait_for_function("document.querySelector('.compare-nearness .plot').data")

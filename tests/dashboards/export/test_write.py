@@ -24,7 +24,7 @@ def test_the_folder_holds_the_pages_and_one_of_each_shared_file(exported):
     assert {f"feature/{latent}.html" for latent in CHOSEN} == {name for name in names if name.startswith("feature/")}
     assert {"index.html", "features.html", "export.json"} <= names
     shared = {name for name in names if name.startswith("assets/")}
-    assert shared == {"assets/plotly.min.js", "assets/data.js", "assets/msae.js", "assets/msae.css"}
+    assert shared == {"assets/plotly.js", "assets/data.js", "assets/msae.js", "assets/msae.css"}
     assert json.loads((exported / "export.json").read_text())["latents"] == list(CHOSEN)
 
 
