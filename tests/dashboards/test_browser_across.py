@@ -23,6 +23,7 @@ def test_the_tree_opens_branch_by_branch_and_says_what_chance_gives(site, open_p
     branches = tables.branches()
     root = branches.roots[0]
     page = open_page(f"{site}/tree")
+    page.wait_for_selector(".treemap .box.open b")
     found = tables.analysis()["tree"]
     assert page.inner_text(".badge") == f"{found['edges']:,} edges, chance gives {found['edges_by_chance']:,}"
     shown = page.locator(".treemap .box.open b").all_inner_texts()
@@ -55,14 +56,15 @@ def test_every_parent_of_a_latent_is_listed(site, open_page, tables):
 def test_an_outline_opens_and_closes(site, open_page):
     page = open_page(f"{site}/tree")
     first = page.locator(".tree-outline details").first
-    assert first.locator("ul").is_visible()
+    first.locator("ul").wait_for(state="visible")
     first.locator("summary").click(position={"x": 5, "y": 8})
-    assert not first.locator("ul").is_visible()
+    first.locator("ul").wait_for(state="hidden")
 
 
 def test_splitting_picks_a_parent_and_shows_its_children_on_the_same_tokens(site, open_page, tables):
     rows = [row for row in tables.table("splitting").to_pylist() if row["child_level"] == ALL_LATER]
     page = open_page(f"{site}/splitting")
+    page.wait_for_selector(".splitting-levels tbody tr")
     levels = page.locator(".splitting-levels tbody tr")
     assert levels.count() == tables.table("splitting_levels").num_rows
     picks = page.locator(".splitting-parents .picks .latent").all_inner_texts()
@@ -85,6 +87,7 @@ def test_splitting_picks_a_parent_and_shows_its_children_on_the_same_tokens(site
 def test_absorption_opens_a_pair_with_both_latents_along_the_passage(site, open_page, tables):
     pairs = tested(tables).to_pylist()
     page = open_page(f"{site}/absorption")
+    page.wait_for_selector(".absorption-pairs .picks li")
     assert page.locator(".absorption-pairs .picks li").count() == len(pairs)
     second = pairs[1]
     page.click(".absorption-pairs .picks li:nth-child(2) .latent >> nth=0")
@@ -106,6 +109,7 @@ def test_a_level_is_kept_to_in_the_url(site, open_page, tables, page_name):
     page.click(".steps a:has(.level-0)")
     page.wait_for_function("location.search === '?level=0'")
     page.wait_for_selector(".steps .on:has(.level-0)")
+    page.wait_for_selector(".page h1")
     where = {"tree": ".outline.whole > li > details > summary .chip"}.get(page_name, ".picks li > .feature-link .chip")
     assert set(page.locator(where).all_inner_texts()) == {"L0"}
 
