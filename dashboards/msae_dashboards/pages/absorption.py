@@ -10,7 +10,7 @@ from dash.development.base_component import Component
 
 from msae_dashboards.address import Address, absorption_href
 from msae_dashboards.pages.page import Page, not_found
-from msae_dashboards.panels import absorption_levels, absorption_pairs, absorption_tokens, show
+from msae_dashboards.panels import absorption_levels, absorption_pairs, absorption_tokens, concept_absorption, show
 from msae_dashboards.panels.latent import UnknownLatentError, latent_of
 from msae_dashboards.tables import MissingTableError, RunTables
 from msae_dashboards.ways import beside
@@ -38,13 +38,15 @@ def render(tables: RunTables, address: Address) -> Component:
             pass
         title = [html.H1(["Absorption of ", html.Span(f"feature {address.latent}", className="name")])]
     detail = [] if chosen.latent is None else [show(absorption_tokens.PANEL, tables, chosen)]
+    concepts = [show(concept_absorption.PANEL, tables, address)] if address.latent is None else []
     columns = [show(absorption_pairs.PANEL, tables, chosen), html.Div(detail, className="column")]
     level = address.query.get("level", "")
     whole = dcc.Link("between levels", href=absorption_href(level=level), className="way")
     ways = [*([] if address.latent is None else [whole]), *_ways(order, chosen, level)]
     head = html.Header([*title, html.Nav(ways, className="ways", **{"aria-label": "Other pairs"})])
     return html.Div(
-        [head, html.Div([*body, html.Div(columns, className="picked")], className="column")], className="page"
+        [head, html.Div([*body, html.Div(columns, className="picked"), *concepts], className="column")],
+        className="page",
     )
 
 

@@ -1,0 +1,56 @@
+"""Labelled concepts on the absorption page, from tables given by hand."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from msae.analysis.measurements.concept_absorption import (
+    ALL,
+    CONCEPT_ABSORPTION,
+    CONCEPT_ABSORPTION_LEVELS,
+    DEFINITIONS,
+)
+from msae.analysis.tables import OK, make_table, write_tables
+from msae_dashboards.address import Address
+from msae_dashboards.panels import concept_absorption, show
+from msae_dashboards.tables import RunTables
+from msae_dashboards.to_html import to_html
+
+
+@pytest.fixture
+def run(demo_run, tmp_path):
+    shutil.copytree(demo_run.path, tmp_path / "run", ignore=shutil.ignore_patterns("concept*", "probes*"))
+    return tmp_path / "run"
+
+
+def shown(run) -> str:
+    return to_html(show(concept_absorption.PANEL, RunTables(run), Address(page="absorption")))
+
+
+def test_without_the_tables_it_says_what_measures_them(run):
+    assert "msae analyze run" in shown(run)
+
+
+def test_rates_beside_chance_and_who_absorbed_what(run):
+    level = {"level": 1, "family": ALL, "of_children": False, "status": OK, "concepts": 7, "rate": 0.25, "l0": 3.0}
+    level |= {"rate_error": 0.125, "null_rate": 0.0625, "n_main": 1.5, "n_main_error": 0.5}
+    levels = [{**level, "definition": name} for name in DEFINITIONS]
+    row = {"concept": "keyword", "family": "Python", "level": 1, "definition": DEFINITIONS[0], "status": OK}
+    row |= {"n_tokens": 40, "absorbed": 30.0, "rate": 0.75, "rate_error": 0.02, "null_rate": 0.1, "n_main": 2}
+    row |= {"main": [3, 20], "main_f1": 0.9, "absorber": 90, "absorber_share": 0.8, "absorber_is_childs": True}
+    rows = [{**row, "child": "keyword <def>"}, {**row, "child": None, "rate": 0.05}]
+    tables = {
+        name: make_table(columns, {c.name: [each[c.name] for each in values] for c in columns}, row="a test")
+        for name, columns, values in (
+            ("concept_absorption_levels", CONCEPT_ABSORPTION_LEVELS, levels),
+            ("concept_absorption", CONCEPT_ABSORPTION, rows),
+        )
+    }
+    write_tables(tables, run / "results")
+    page = shown(run)
+    assert page.count("0.250<span") == len(DEFINITIONS) and "± 0.125, chance 0.062" in page
+    assert "<b>keyword &lt;def&gt;</b> of keyword" in page and "75%" in page
+    assert 'href="/feature/90"' in page and 'href="/feature/20"' in page
+    assert page.count("<b>") == 1  # below chance is not absorbed
