@@ -362,6 +362,10 @@ class Analyze:
     """Where the store is, if it has moved, or another of the same model and hook."""
     model: str | None = None
     """Where the model is, if it has moved. It gives tokens their text and latents their logits."""
+    concepts: Path | None = None
+    """A Parquet table of your own labels: document, offset (or start and end), label, parent."""
+    concept_tokens: int = 100_000
+    """Tokens on which labelled concepts are probed, at most; 0 leaves them out."""
     device: str | None = None
     """cpu, cuda, mps."""
     force: bool = False
@@ -380,6 +384,8 @@ class Analyze:
             holdout=self.holdout,
             store=self.store,
             model=model,
+            concepts=self.concepts,
+            concept_tokens=self.concept_tokens,
             device=self.device,
             force=self.force,
         )

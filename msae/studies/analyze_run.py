@@ -12,14 +12,20 @@ from torch import Tensor
 from msae.activations.source import ActivationSource
 from msae.activations.store import ActivationStore
 from msae.analysis.collect import Collected, CollectSettings, TokenText, collect, join_saes
+from msae.analysis.concepts import Labels, joined, label_text, read_labels
 from msae.analysis.measurements import MEASUREMENTS, Result
 from msae.analysis.measurements.display import absorption_table, independent_table, splitting_table, tree_outline
+from msae.analysis.measurements.display_concepts import concept_absorption_table, concepts_table
 from msae.analysis.measurements.independent import splitting_independent
+from msae.analysis.measurements.labelled import Labelled
+from msae.analysis.measurements.supervised import measure_labelled
+from msae.analysis.probing import probe_activations
 from msae.analysis.tables import write_tables
 from msae.core.config import require, to_dict
 from msae.core.errors import EvaluationError, MsaeError
 from msae.core.files import write_json
 from msae.core.spec import SourceSpec
+from msae.plots.concepts import concepts_figure
 from msae.plots.rate import rate_figure
 from msae.plots.theme import write_html
 from msae.studies.independent import independent_runs
@@ -29,8 +35,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from rich.console import RenderableType
 
-ANALYSIS, RATE = "analysis.json", "rate_distortion.html"
-DEFAULT_TOKENS = 1_000_000
+ANALYSIS, RATE, CONCEPTS = "analysis.json", "rate_distortion.html", "concepts.html"
+DEFAULT_TOKENS, CONCEPT_TOKENS = 1_000_000, 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +50,16 @@ class Analysis:
     notes: tuple[str, ...] = field(default=())
 
     def shown(self) -> list[RenderableType]:
-        """The tree, the splitting tables and the absorption table, for `rich` to print, and the notes."""
+        """The tree, and the tables of splitting, absorption and labelled concepts, for `rich` to print; the notes."""
         independent = self.results.get("splitting_independent")
+        labelled = "concept_absorption" in self.results
         return [
             tree_outline(self.results["tree"], self.tables["features"]),
             splitting_table(self.results["splitting"]),
             *([independent_table(independent)] if independent else []),
             absorption_table(self.results["absorption"]),
+            *([concepts_table(self.results["probes"])] if labelled else []),
+            *([concept_absorption_table(self.results["concept_absorption"])] if labelled else []),
             *self.notes,
         ]
 
@@ -63,12 +72,16 @@ def analyze_run(
     tokens: int = DEFAULT_TOKENS,
     model: str | None = None,
     device: str | None = None,
+    concepts: str | Path | None = None,
+    concept_tokens: int = CONCEPT_TOKENS,
     settings: CollectSettings | None = None,
     progress: bool = True,
     force: bool = False,
 ) -> Analysis:
     """Run every measurement on the first `tokens` rows and write all tables and ``analysis.json`` to ``run.results``.
 
+    `concepts`: a table of labels (`msae.analysis.concepts.given`), beside the concepts of the text itself (`label_text`),
+    which need a tokenizer; probes and supervised absorption are measured on the first `concept_tokens` rows (0: not).
     `store`: None takes the store the run was trained on; `holdout` takes its holdout instead. `model`: where the model
     is, if it has moved: its tokenizer gives tokens their text, its unembedding the logits. Without it (activations of
     arrays, or a model that is not to be had) both are left out, which a note says.
@@ -76,6 +89,7 @@ def analyze_run(
     Raises `EvaluationError` without a holdout where one is asked for, and what `collect` and opening the store raise.
     """
     require(tokens > 0, "tokens", tokens, "at least one token")
+    require(concept_tokens >= 0, "concept_tokens", concept_tokens, "a number of tokens, or 0 for no concepts")
     rows = ActivationStore.open(store or run.store_path)
     if holdout:
         rows = _holdout(rows)
@@ -96,12 +110,18 @@ def analyze_run(
     )
     write_tables(collected.tables, run.results)
     results = {measurement.name: measurement().run(collected) for measurement in MEASUREMENTS}
-    apart, more_notes = _baselines(run, collected, device, progress, force)
-    results |= apart
-    notes += more_notes
+    for apart, more_notes in (
+        _baselines(run, collected, device, progress, force),
+        _concepts(collected, concepts, concept_tokens, progress),
+    ):
+        results |= apart
+        notes += more_notes
     for result in results.values():
         result.write(run.results)
     write_html(rate_figure({"": results["rate_distortion"].tables["rate_distortion"].to_pylist()}), run.results / RATE)
+    if "probes" in results:
+        figure = concepts_figure(results["probes"].tables, results["concept_absorption"].tables)
+        write_html(figure, run.results / CONCEPTS)
     sample = {
         "store": str(rows.path),
         "fingerprint": rows.fingerprint,
@@ -138,6 +158,32 @@ def _baselines(
         force=force,
     )
     return {"splitting_independent": splitting_independent(joined)}, []
+
+
+def _concepts(
+    collected: Collected, given: str | Path | None, n_tokens: int, progress: bool
+) -> tuple[dict[str, Result], list[str]]:
+    """Probes and supervised absorption of the concepts there are, if there are any, and what is to be said."""
+    n_rows = min(n_tokens, collected.codes.n_rows)
+    if n_rows == 0:
+        return {}, []
+    parts: list[Labels] = []
+    if given is not None:
+        parts.append(read_labels(given, collected.rows, n_rows, collected.text))
+    if collected.text is not None:
+        parts.append(label_text(collected.rows, n_rows, collected.text))
+    if not parts:
+        return {}, []
+    labels = joined(parts)
+    try:
+        probes = probe_activations(collected.rows, labels, progress=progress)
+    except EvaluationError as error:
+        return {}, [f"Concepts were not probed: {error}."]
+    if not probes.usable:
+        return {}, [
+            f"None of {len(labels)} concepts could be probed on {n_rows:,} tokens: all are too rare or too weak."
+        ]
+    return measure_labelled(Labelled.of(collected, probes, progress=progress))[1], list(labels.notes)
 
 
 def _holdout(store: ActivationStore) -> ActivationStore:

@@ -20,6 +20,7 @@ FILES = {
     "analysis.json": "the sample and the headline figures of msae analyze, with their nulls",
     "compare": "comparisons with other runs, a folder each (msae compare)",
     "rate_distortion.html": "the table rate_distortion, drawn",
+    "concepts.html": "which level separates which concept, and absorption by level, drawn",
 }
 
 

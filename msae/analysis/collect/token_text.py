@@ -20,10 +20,15 @@ from msae.activations.tokenization import token_strings
 
 _BYTE_PIECE = re.compile(r"^<0x([0-9A-Fa-f]{2})>$")
 REPLACEMENT = "\ufffd"
+_SAMPLE = "A text,  with two blanks,\n\tÜbermaß and 四 trees."
 
 
 class TokenText:
-    """What each token of a Hugging Face tokenizer says."""
+    """What each token of a Hugging Face tokenizer says.
+
+    `opening`: what stands before a text put together from its tokens, "" or a blank; None when the text itself is not
+    kept, since the tokenizer drops case or blanks.
+    """
 
     def __init__(self, tokenizer: Any) -> None:
         ids = list(range(len(tokenizer)))
@@ -40,6 +45,10 @@ class TokenText:
                 self._bytes[token_id] = whole
         self._partial = np.zeros(len(ids), dtype=bool)
         self._partial[list(self._bytes)] = True
+        kept = b"".join(self.encoded(tokenizer(_SAMPLE, add_special_tokens=False)["input_ids"])).decode(
+            "utf-8", "replace"
+        )
+        self.opening = next((opening for opening in ("", " ") if kept == opening + _SAMPLE), None)
 
     def __len__(self) -> int:
         return len(self.texts)
