@@ -6,6 +6,7 @@ RUN := $(VENV)/bin
 PEERS := .venv-peers
 SAE_LENS := 6.54.12
 DICTIONARY_LEARNING := 0.1.0
+SAE_BENCH := 0.6.0
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 
 .DEFAULT_GOAL := help
@@ -37,7 +38,7 @@ format: install ## rewrite the code as `make check` wants it
 bench: install ## how fast a training step is, beside the peers if `make bench-peers` was run
 	$(RUN)/python experiments/bench_step.py
 
-bench-peers: $(PEERS)/sae-lens/.installed-$(SAE_LENS) $(PEERS)/dictionary-learning/.installed-$(DICTIONARY_LEARNING) ## sae-lens and dictionary-learning, each in an environment of its own
+bench-peers: $(PEERS)/sae-lens/.installed-$(SAE_LENS) $(PEERS)/dictionary-learning/.installed-$(DICTIONARY_LEARNING) $(PEERS)/sae-bench/.installed-$(SAE_BENCH) ## sae-lens, dictionary-learning and sae-bench, each in an environment of its own
 
 clean: ## remove the environments and caches; runs and stores are kept
 	rm -rf $(VENV) $(PEERS) .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -66,4 +67,10 @@ $(PEERS)/sae-lens/.installed-$(SAE_LENS): | $(PEERS)/sae-lens/bin/pip
 $(PEERS)/dictionary-learning/.installed-$(DICTIONARY_LEARNING): | $(PEERS)/dictionary-learning/bin/pip
 	$(PEERS)/dictionary-learning/bin/python -m pip install torch==$(TORCH) dictionary-learning==$(DICTIONARY_LEARNING)
 	$(PEERS)/dictionary-learning/bin/python -m pip uninstall --yes torchvision
+	@touch $@
+
+# sae-bench pins old numpy and datasets and asks for much that its absorption code never uses: it goes without them.
+$(PEERS)/sae-bench/.installed-$(SAE_BENCH): | $(PEERS)/sae-bench/bin/pip
+	$(PEERS)/sae-bench/bin/python -m pip install torch==$(TORCH) sae-lens==$(SAE_LENS) scikit-learn
+	$(PEERS)/sae-bench/bin/python -m pip install --no-deps sae-bench==$(SAE_BENCH)
 	@touch $@

@@ -80,8 +80,8 @@ def analyze_run(
 ) -> Analysis:
     """Run every measurement on the first `tokens` rows and write all tables and ``analysis.json`` to ``run.results``.
 
-    `concepts`: a table of labels (`msae.analysis.concepts.given`), beside the concepts of the text itself (`label_text`),
-    which need a tokenizer; probes and supervised absorption are measured on the first `concept_tokens` rows (0: not).
+    `concepts`: a table of labels (`msae.analysis.concepts.given`), beside those of the text itself (`label_text`), for
+    which the tokenizer is needed. They are probed on the first `concept_tokens` rows (0: not at all).
     `store`: None takes the store the run was trained on; `holdout` takes its holdout instead. `model`: where the model
     is, if it has moved: its tokenizer gives tokens their text, its unembedding the logits. Without it (activations of
     arrays, or a model that is not to be had) both are left out, which a note says.
@@ -180,10 +180,8 @@ def _concepts(
     except EvaluationError as error:
         return {}, [f"Concepts were not probed: {error}."]
     if not probes.usable:
-        return {}, [
-            f"None of {len(labels)} concepts could be probed on {n_rows:,} tokens: all are too rare or too weak."
-        ]
-    return measure_labelled(Labelled.of(collected, probes, progress=progress))[1], list(labels.notes)
+        return {}, [f"None of {len(labels)} concepts could be probed on {n_rows:,} tokens: too rare or too weak."]
+    return measure_labelled(Labelled.of(collected, probes, progress=progress))[1], []
 
 
 def _holdout(store: ActivationStore) -> ActivationStore:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 import torch
 from rich.console import Console
@@ -144,6 +145,29 @@ def test_a_language_model_gives_tokens_their_text_and_latents_their_logits(gpt2_
         console.print(part)
     said = console.export_text()
     assert "Feature tree:" in said and "Splitting:" in said and "Absorption (unsupervised)" in said
+    said = " ".join(said.split())
+    assert "Concepts: the first level" in said and "Absorption of labelled concepts" in said
+    assert re.search(r"(\d+) of \1 documents are labelled \(first letter, words\)", said)
+    by_name = {row["concept"]: row for row in found.results["probes"].tables["concepts"].to_pylist()}
+    assert by_name["t… (words)"]["status"] == "ok" and by_name["q… (words)"]["status"] == "too few tokens"
+    assert (gpt2_run.results / "concepts.html").is_file()
+    for name in ("concepts", "probes", "concept_absorption", "concept_absorption_levels"):
+        assert f"{name}.parquet" in describe(gpt2_run.path)
+
+
+def test_labels_of_ones_own(gpt2_run, tmp_path):
+    store = msae.ActivationStore.open(gpt2_run.store_path)
+    tokens = store.tokens(0, store.n_rows)
+    ends = (tokens.token_id == tokens.token_id.mode().values).nonzero()[:, 0]
+    labels = {"document": tokens.document[ends].tolist(), "offset": tokens.offset[ends].tolist()}
+    pq.write_table(pa.table({**labels, "label": ["blank"] * len(ends)}), tmp_path / "mine.parquet")
+    found = analyze_run(gpt2_run, concepts=tmp_path / "mine.parquet", progress=False)
+    (row,) = (row for row in found.results["probes"].tables["concepts"].to_pylist() if row["concept"] == "blank")
+    assert row["family"] == "labels given" and row["status"] == "ok" and row["probe_f1"] > 0.7
+    with pytest.raises(EvaluationError, match=r"elsewhere\.parquet does not exist"):
+        analyze_run(gpt2_run, concepts=tmp_path / "elsewhere.parquet", tokens=500, progress=False)
+    without = analyze_run(gpt2_run, tokens=500, concept_tokens=0, progress=False)
+    assert "probes" not in without.results
 
 
 def test_from_the_shell(gpt2_run):

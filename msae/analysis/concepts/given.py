@@ -83,8 +83,8 @@ def _labels(
     notes: tuple[str, ...],
 ) -> Labels:
     parent, within = (_one_each(places["label"], places.get(name), name) for name in ("parent", "within"))
-    for above in [above for above in parent.values() if above is not None]:
-        shown.setdefault(above, np.empty(0, dtype=np.int64))
+    for named in filter(None, parent.values()):
+        shown.setdefault(named, np.empty(0, dtype=np.int64))
     for name in list(shown):
         _require_no_circle(name, parent)
     for name in sorted(shown, key=lambda name: -_depth(name, parent)):  # the deepest first

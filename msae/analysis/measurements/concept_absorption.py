@@ -31,6 +31,8 @@ from msae.core.config import require
 
 ALL = "all"
 DEFINITIONS = ("saebench_full", "saebench_fraction", "probe_ablation", "main_silent")
+THROUGH_THE_MODEL = "chanin_2409"
+NO_LOGIT = "n/a: no logit of the model stands for the concept"
 READ_ROWS = 1 << 13
 
 _MEANS = "; ".join(
@@ -40,6 +42,8 @@ _MEANS = "; ".join(
         "'probe_ablation': the main latents are off, and ablating one other lowers the probe's logit by 1.0 more than "
         "ablating any third",
         "'main_silent': the main latents are off",
+        "'chanin_2409': as 'probe_ablation', with the model's own logit of the concept. Text that does not ask for it "
+        "has none: not measured here",
     )
 )
 
@@ -50,10 +54,10 @@ CONCEPT_ABSORPTION = (
     Column("level", pa.int16(), "the level whose prefix is looked at"),
     Column("definition", WORD, f"what counts as absorbed. {_MEANS}"),
     Column("status", WORD, f"'{OK}'; '{FEW}': on too few tokens does the probe find the concept; '{NEVER}': nothing of "
-           "the prefix fires"),
+           f"the prefix fires; '{NO_LOGIT}'"),
     Column("n_tokens", pa.int32(), "tokens looked at: of test documents, with the concept, found by the probe; evenly "
            "spaced if there are more than the setting `tokens`"),
-    Column("absorbed", pa.float32(), "of these, absorbed (a sum of shares, for a fraction)"),
+    Column("absorbed", pa.float32(), "of these, absorbed (a sum of shares, for a fraction); null where not measured"),
     Column("rate", pa.float32(), "absorbed / n_tokens"),
     Column("rate_error", pa.float32(), "its standard error over resamples of the test documents"),
     Column("null_rate", pa.float32(), "the same with codes shifted within documents"),
@@ -70,7 +74,7 @@ CONCEPT_ABSORPTION_LEVELS = (
     Column("family", WORD, f"the concepts averaged over; '{ALL}': every one"),
     Column("of_children", pa.bool_(), "whether over pairs of a concept and one below it, on the child's tokens"),
     Column("definition", WORD, f"what counts as absorbed. {_MEANS}"),
-    Column("status", WORD, f"'{OK}', or '{FEW}': no concept has enough tokens"),
+    Column("status", WORD, f"'{OK}'; '{FEW}': no concept has enough tokens; '{NO_LOGIT}'"),
     Column("concepts", pa.int32(), "concepts (or pairs) averaged over"),
     Column("rate", pa.float32(), "mean rate"),
     Column("rate_error", pa.float32(), "its standard error over concepts; null below two"),
@@ -96,8 +100,7 @@ class ConceptAbsorption:
 
     def run(self, labelled: Labelled) -> Result:
         """Tables ``concept_absorption`` (a concept, a level and a definition) and ``concept_absorption_levels``."""
-        cases = [case for case in self._cases(labelled) if len(case.rows)]
-        rows = [row for case in cases for row in self._measured(labelled, case)]
+        rows = [row for case in self._cases(labelled) for row in self._measured(labelled, case)]
         levels = list(_level_rows(labelled, rows))
         overall = [row for row in levels if row["family"] == ALL and not row["of_children"]]
         summary: dict[str, Figure] = {
@@ -153,25 +156,24 @@ class ConceptAbsorption:
             absorber = _absorber(*found[0].absorbers)
             childs = main.get((case.child or "", level))
             status = own.status if own.status != OK else OK if len(case.rows) >= self.min_tokens else FEW
+            row = {
+                "concept": case.probe.concept.name,
+                "child": case.child,
+                "family": case.probe.concept.family,
+                "level": level,
+                "n_tokens": len(case.rows),
+                "n_main": len(own.main),
+                "main": own.main,
+                "main_f1": own.main_f1,
+                "absorber": absorber[0],
+                "absorber_share": absorber[1],
+                "absorber_is_childs": None if childs is None or absorber[0] is None else absorber[0] in childs.main,
+            }
             for definition in DEFINITIONS:
                 values = [absorbed.by_definition[definition] for absorbed in found]
-                yield {
-                    "concept": case.probe.concept.name,
-                    "child": case.child,
-                    "family": case.probe.concept.family,
-                    "level": level,
-                    "definition": definition,
-                    "status": status,
-                    "n_tokens": len(case.rows),
-                    "absorbed": float(values[0].sum()),
-                    "n_main": len(own.main),
-                    "main": own.main,
-                    "main_f1": own.main_f1,
-                    **_rates(values, document, labelled.probes.documents, known=status == OK),
-                    "absorber": absorber[0],
-                    "absorber_share": absorber[1],
-                    "absorber_is_childs": None if childs is None or absorber[0] is None else absorber[0] in childs.main,
-                }
+                rates = _rates(values, document, labelled.probes.documents, known=status == OK)
+                yield row | rates | {"definition": definition, "status": status}
+            yield row | _NO_RATES | {"definition": THROUGH_THE_MODEL, "status": NO_LOGIT}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,14 +220,18 @@ def _rates(
     values: list[np.ndarray], document: np.ndarray, documents: Documents, known: bool
 ) -> dict[str, float | None]:
     if not known:
-        return {"rate": None, "rate_error": None, "null_rate": None}
+        return _NO_RATES
     size = len(documents.is_test)
     parts, wholes = np.bincount(document, values[0], minlength=size), np.bincount(document, minlength=size)
     return {
+        "absorbed": float(values[0].sum()),
         "rate": float(values[0].mean()),
         "rate_error": documents.error(parts, wholes),
         "null_rate": float(values[1].mean()) if len(values) > 1 else None,
     }
+
+
+_NO_RATES: dict[str, float | None] = {"absorbed": None, "rate": None, "rate_error": None, "null_rate": None}
 
 
 def _projections(labelled: Labelled, cases: list[_Case]) -> list[Float[np.ndarray, " tokens"]]:
@@ -250,7 +256,9 @@ def _level_rows(labelled: Labelled, rows: list[dict]) -> Iterator[dict]:
     """Means over the concepts of a family, and over all."""
     l0 = _l0(labelled.codes, labelled.sae.prefix_widths, labelled.probes.labels.n_rows)
     families = [ALL, *dict.fromkeys(row["family"] for row in rows)]
-    for level, family, of_children, definition in product(range(len(l0)), families, (False, True), DEFINITIONS):
+    for level, family, of_children, definition in product(
+        range(len(l0)), families, (False, True), (*DEFINITIONS, THROUGH_THE_MODEL)
+    ):
         asked = [
             row
             for row in rows

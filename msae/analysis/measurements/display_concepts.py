@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from rich.table import Table
 
-from msae.analysis.measurements.concept_absorption import ALL, DEFINITIONS
+from msae.analysis.measurements.concept_absorption import ALL, DEFINITIONS, NO_LOGIT, THROUGH_THE_MODEL
 from msae.analysis.measurements.protocol import Result
 from msae.analysis.tables import OK
 
@@ -18,12 +18,8 @@ def concepts_table(result: Result) -> Table:
     """One row a family: how many concepts there are, and at which level they are first separated."""
     rows = result.tables["concepts"].to_pylist()
     levels = sorted({row["level"] for row in result.tables["probes"].to_pylist()})
-    table = Table(
-        title="Concepts: the first level whose few latents tell a concept nearly as well as the activations do",
-        caption=_left_out(rows),
-        title_justify="left",
-        caption_justify="left",
-    )
+    title = "Concepts: the first level whose few latents tell a concept nearly as well as the activations do"
+    table = _table(title, " ".join(filter(None, [str(result.summary["labelled"] or ""), _left_out(rows)])))
     for heading in ("concepts", "measured", "probe F1", "by chance", *(f"level {level}" for level in levels), "none"):
         table.add_column(heading, justify="left" if heading == "concepts" else "right")
     for family in dict.fromkeys(row["family"] for row in rows):
@@ -44,12 +40,8 @@ def concepts_table(result: Result) -> Table:
 def concept_absorption_table(result: Result) -> Table:
     """One row a level and family: splits, and the rate by each definition."""
     chance = result.summary["null_model"]
-    table = Table(
-        title="Absorption of labelled concepts, by definition: rate ± one standard error over concepts (by chance)",
-        caption=f"By chance: {chance}." if chance else "By chance: not measured.",
-        title_justify="left",
-        caption_justify="left",
-    )
+    title = "Absorption of labelled concepts, by definition: rate ± one standard error over concepts (by chance)"
+    table = _table(title, f"By chance: {chance or 'not measured'}. {THROUGH_THE_MODEL} is {NO_LOGIT}.")
     for heading in ("level", "concepts", "latents a concept", *DEFINITIONS):
         table.add_column(heading, justify="left" if heading == "concepts" else "right")
     rows = result.tables["concept_absorption_levels"].to_pylist()
@@ -71,6 +63,10 @@ def concept_absorption_table(result: Result) -> Table:
             ),
         )
     return table
+
+
+def _table(title: str, caption: str) -> Table:
+    return Table(title=title, caption=caption, title_justify="left", caption_justify="left", min_width=len(title))
 
 
 def _left_out(rows: Sequence[dict]) -> str:

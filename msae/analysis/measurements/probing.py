@@ -88,9 +88,10 @@ class Probing:
             },
             "concepts_never_separated": sum(found is None for found in first.values()),
             "n_tokens": probes.labels.n_rows,
+            "labelled": " ".join(probes.labels.notes) or None,
             "null_model": f"labels: {labelled.null_model}" if probes.settings.null else None,
         }
-        about = {**summary, "settings": probes.settings, "notes": " ".join(probes.labels.notes)}
+        about = {**summary, "settings": probes.settings}
         return Result(
             tables={
                 "concepts": make_table(

@@ -158,6 +158,13 @@ def test_ablation_on_the_probes_own_logit(build):
     assert row["rate"] == pytest.approx(float(effect >= 1.0), abs=0.02)
 
 
+def test_what_is_not_measured_is_named(known):
+    for row in rows_of(known.result, "concept_absorption", definition="chanin_2409"):
+        assert row["status"].startswith("n/a: no logit") and row["rate"] is None and row["absorbed"] is None
+    for row in rows_of(known.result, "concept_absorption_levels", definition="chanin_2409"):
+        assert row["status"].startswith("n/a: no logit") and row["rate"] is None and row["concepts"] == 0
+
+
 def test_levels_are_means_over_concepts(known):
     rows = rows_of(known.result, "concept_absorption", definition="saebench_full", child=None, level=1)
     mean = one(
@@ -208,7 +215,8 @@ def test_a_level_in_which_nothing_fires(build):
     silent = one(result, "probes", concept="third", level=0)
     assert (silent["status"], silent["k"], silent["f1"]) == ("never fires", None, None)
     for row in rows_of(result, "concept_absorption", concept="third", level=0):
-        assert (row["status"], row["rate"], row["n_main"]) == ("never fires", None, 0)
+        assert (row["rate"], row["n_main"]) == (None, 0)
+        assert row["status"] == "never fires" or row["definition"] == "chanin_2409"
     assert one(result, "concepts", concept="third")["level_f1"][0] is None
 
 
