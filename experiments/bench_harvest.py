@@ -6,7 +6,7 @@
 Three tables. *Harvest*: tokens a second kept on disk, beside the model's forward pass alone on the same contexts
 (the default model has GPT-2 small's shape and random weights, so nothing is downloaded). *Disk*: bytes a token for
 each dtype. *Reading*: shuffled rows a second from a store just dropped from the page cache (cold) and in it (warm), and
-how much a dense SAE step is slowed down by being fed from the store instead of from memory.
+what share of its time training on the store waits for batches. What is compared is measured in turn (`interleaved`).
 """
 
 import dataclasses
@@ -16,18 +16,21 @@ import json
 import os
 import platform
 import random
+import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import torch
 import tyro
+from interleaved import Work, interleaved, ratio
 from rich.console import Console
 from rich.table import Table
 
+import msae
 from msae.activations.harvest import harvest
 from msae.activations.source import ActivationSource, ContextBatch
 from msae.activations.store import ActivationStore
@@ -46,8 +49,10 @@ class BenchHarvest:
     model: str | None = None
     """A hub name or local folder; by default GPT-2 small's shape with random weights."""
     hook: str = "blocks.8.hook_out"
-    n_tokens: int = 16_384
-    """Tokens harvested from the model, at least: whole batches are."""
+    n_tokens: int = 8_192
+    """Tokens harvested from the model in each round, at least: whole batches are."""
+    rounds: int = 3
+    """Rounds of a forward pass and a harvest."""
     context_size: int = 256
     model_batch: int = 8
     """Contexts a forward pass."""
@@ -59,7 +64,7 @@ class BenchHarvest:
     batch_size: int = 4096
     """Rows a batch read."""
     steps: int = 12
-    """SAE steps timed with and without the store."""
+    """Training steps timed with and without the store."""
     threads: int = 1
     folder: str | None = None
     """Where the stores lie while measured; by default the temporary folder."""
@@ -130,32 +135,38 @@ def measure_harvest(source: ActivationSource, settings: BenchHarvest, folder: Pa
             break
     source.activations(batches[0])
 
-    def forward() -> None:
+    def forward(i: int) -> None:
         for batch in batches:
             _wait_for(source.activations(batch))
 
-    def keep() -> None:
+    def keep(i: int) -> None:
         arguments: dict[str, Any] = {"holdout_tokens": 0, "shard_rows": 8192, "progress": False}
-        harvest(source, documents, n_tokens=rows, path=folder / "harvested", **arguments)
+        harvest(source, documents, n_tokens=rows, path=folder / f"harvested-{i}", **arguments)
 
-    (forward_seconds, forward_cpu), (harvest_seconds, harvest_cpu) = _seconds(forward), _seconds(keep)
+    processor: dict[str, list[float]] = {"forward": [], "harvest": []}
+    work = {"forward": _counted(forward, processor["forward"]), "harvest": _counted(keep, processor["harvest"])}
+    seconds = interleaved(work, settings.rounds, warmup=0)
     (spec,) = source.specs.values()
     return {
         "model": spec.model,
         "hook": spec.hook_name,
         "d_in": spec.d_in,
-        "tokens/s forward": rows / forward_seconds,
-        "tokens/s harvest": rows / harvest_seconds,
-        "harvest/forward": rows / harvest_seconds / (rows / forward_seconds),
-        "same, in CPU time": rows / harvest_cpu / (rows / forward_cpu),
+        "tokens/s forward": rows / statistics.median(seconds["forward"]),
+        "tokens/s harvest": rows / statistics.median(seconds["harvest"]),
+        "harvest/forward": ratio(seconds["forward"], seconds["harvest"])["median"],
+        "same, in CPU time": ratio(processor["forward"], processor["harvest"])["median"],
     }
 
 
-def _seconds(work: Callable[[], None]) -> tuple[float, float]:
-    """Wall and CPU seconds: on a machine that is busy with something else the second is the fair one."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - wall, time.process_time() - cpu
+def _counted(work: Work, cpu_seconds: list[float]) -> Work:
+    """`work` that adds its CPU seconds: on a machine that is busy with something else they are the fairest."""
+
+    def run(i: int) -> None:
+        start = time.process_time()
+        work(i)
+        cpu_seconds.append(time.process_time() - start)
+
+    return run
 
 
 def measure_disk(folder: Path, d_in: int, n_rows: int = 65_536) -> list[dict[str, Any]]:
@@ -196,46 +207,27 @@ def rows_per_second(store: ActivationStore, batch_size: int) -> float:
 
 
 def measure_waiting(store: ActivationStore, settings: BenchHarvest) -> dict[str, float]:
-    """A dense top-k SAE step fed from memory, then from the store: the slowdown and the share of time spent waiting."""
-    step = DenseStep(store.d_in, 4 * store.d_in, settings.device)
+    """Training on the store, as `msae.train` does: the share of time it waits for batches, and its slowdown by them.
+
+    In turn a step on a batch that lies in memory, and one on the next batch of the store.
+    """
+    sae = msae.SparseAutoencoder(store.d_in, 4 * store.d_in, msae.BatchTopK(k=32), device=settings.device)
+    config = msae.TrainConfig(n_tokens=10**9, batch_size=settings.batch_size)
     with closing(store.batches(settings.batch_size, seed=0)) as batches:
-        fixed = next(batches)
-        step(fixed)
-        alone = min(_timed(step, fixed) for _ in range(settings.steps))
-        waited, stepped = [], []
-        for _ in range(settings.steps):
-            began = time.perf_counter()
-            batch = next(batches)
-            waited.append(time.perf_counter() - began)
-            stepped.append(_timed(step, batch))
-    total = sum(waited) + sum(stepped)
+        fixed, read = next(batches), []
+        trainer = msae.Trainer(sae, config, fixed, reservoir_rows=0)
+        work = {
+            "in memory": lambda i: trainer.step(fixed),
+            "waiting": lambda i: read.append(next(batches)),
+            "from the store": lambda i: trainer.step(read.pop()),
+        }
+        seconds = interleaved(work, settings.steps, warmup=2, wait=trainer.settle)
+    waited, stepped = sum(seconds["waiting"]), sum(seconds["from the store"])
     return {
-        "SAE rows/s": settings.batch_size / alone,
-        "share waiting": sum(waited) / total,
-        "step slowdown": sorted(stepped)[len(stepped) // 2] / alone - 1,
+        "SAE rows/s": settings.batch_size / statistics.median(seconds["in memory"]),
+        "share waiting": waited / (waited + stepped),
+        "step slowdown": ratio(seconds["from the store"], seconds["in memory"])["median"] - 1,
     }
-
-
-class DenseStep:
-    """Forward and backward of a plain ReLU autoencoder: the work a trainer does with each batch, at the least."""
-
-    def __init__(self, d_in: int, d_sae: int, device: str) -> None:
-        self.W = (
-            torch.randn(d_in, d_sae, generator=torch_stream(0, "bench/W")).to(device).div(d_in**0.5).requires_grad_()
-        )
-        self.device = device
-
-    def __call__(self, x: torch.Tensor) -> None:
-        x = x.to(self.device)
-        loss = (torch.relu(x @ self.W) @ self.W.T - x).square().mean()
-        (gradient,) = torch.autograd.grad(loss, self.W)
-        _wait_for({"gradient": gradient})
-
-
-def _timed(step: DenseStep, batch: torch.Tensor) -> float:
-    began = time.perf_counter()
-    step(batch)
-    return time.perf_counter() - began
 
 
 def _wait_for(tensors: dict[str, torch.Tensor]) -> None:

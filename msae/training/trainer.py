@@ -127,7 +127,9 @@ class Trainer:
         if self.scaling is None:
             self._set_scaling(Scaling.from_rows(x.to(self.sae.device, self.sae.dtype)))
         assert self.scaling is not None
-        x = self._keep_back(x).to(self.sae.device, self.sae.dtype, non_blocking=True) * self.scaling.scale
+        # Without waiting, a pinned batch could be overwritten by its owner while it is still being copied.
+        at_once = not (x.device.type == "cpu" and x.is_pinned())
+        x = self._keep_back(x).to(self.sae.device, self.sae.dtype, non_blocking=at_once) * self.scaling.scale
         if self.steps_done == 0 and isinstance(self.sae.activation_fn, JumpReLU):
             self._start_threshold(x, self.sae.activation_fn)
         return self._step(x)
