@@ -99,7 +99,8 @@ def figure(drawn: go.Figure, *, label: str, height: int) -> Component:
     """A plotly figure. `label` says in words what it shows."""
     config = {"displayModeBar": False, "displaylogo": False, "responsive": True}
     graph = dcc.Graph(figure=drawn, config=config, style={"height": f"{height}px"})
-    return html.Div(graph, role="img", className="figure", **{"aria-label": label})
+    place = {"minHeight": f"{height}px"}  # what stands below does not jump when the figure comes
+    return html.Div(graph, role="img", className="figure", style=place, **{"aria-label": label})
 
 
 def share(value: float, digits: int = 3) -> str:

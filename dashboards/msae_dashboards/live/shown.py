@@ -12,6 +12,7 @@ from msae_dashboards.address import features_href
 from msae_dashboards.feature_index import FeatureIndex
 from msae_dashboards.live.continuations import Written
 from msae_dashboards.live.firing import Firing
+from msae_dashboards.markup import packed
 from msae_dashboards.panels.panel import titled
 from msae_dashboards.primitives import feature_link, level_chip, level_link, number, small_table, token_chip
 from msae_dashboards.token_strip import broken, token_strip
@@ -182,7 +183,8 @@ def _row(features: FeatureIndex, other: int, heat: float, value: float, title: s
     )
     share = min(heat / most, 1.0) if most > 0 else 1.0
     shown = html.Span(number(value, 2), className="value heat", title=title, style={"--a": f"{share:.2f}"})
-    link = feature_link(other, None, features.top_tokens[other])
+    # The button keeps its focus when the list changes; the rest is one component, so that long lists stay quick.
+    link = packed(feature_link(other, None, features.top_tokens[other]))
     return html.Li([pick, link, shown], className="on" if other == latent else None)
 
 

@@ -16,6 +16,7 @@ from msae_dashboards.address import Address
 from msae_dashboards.feature_index import FeatureIndex
 from msae_dashboards.live import Continuations, LiveModel, Wish, shown
 from msae_dashboards.live.firing import Firing
+from msae_dashboards.markup import packed
 from msae_dashboards.pages.page import Page
 from msae_dashboards.panels.panel import missing, titled
 from msae_dashboards.primitives import feature_link, number
@@ -152,7 +153,8 @@ def connect(app: Dash, tables: RunTables) -> None:
         Input(TICK, "n_intervals"),
     )
     def steer(state: dict[str, Any] | None, _ticks: int | None) -> tuple[Any, Any, bool]:
-        return steered(tables, live, continuations, state or {})
+        head, written, finished = steered(tables, live, continuations, state or {})
+        return packed(head), packed(written), finished
 
 
 def reading(tables: RunTables, live: LiveModel, state: Mapping[str, Any]) -> tuple[Any, Any]:
