@@ -139,5 +139,5 @@ def test_compare_shows_two_levels_and_switches_by_the_map(site, open_page, table
     widths = page.locator(".compare-figures tbody td:nth-child(2)").all_inner_texts()
     levels = tables.levels().levels
     assert widths == [f"{levels[2].width:,}", f"{levels[1].width:,}"]
-    links = page.locator(".compare-matched tbody tr:first-child .chip").all_inner_texts()
+    links = page.locator(".compare-matched table").first.locator("tbody tr").first.locator(".chip").all_inner_texts()
     assert links == ["L2", "L1"]
