@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import dash_mantine_components as dmc
@@ -34,6 +35,12 @@ POLICY = "; ".join(
 """Sent with every answer: the browser itself refuses a request to another machine."""
 
 
+@cache
+def _follow_color_scheme() -> None:
+    """Have every page drawn light or dark from the start. Said once a process: each time adds a script to all its apps."""
+    dmc.pre_render_color_scheme()
+
+
 def create_app(
     run: str | Path, pages: Sequence[Page] = PAGES, *, model: str | None = None, framing: str = "'self'"
 ) -> Dash:
@@ -49,7 +56,7 @@ def create_app(
         suppress_callback_exceptions=True,
         add_log_handler=False,
     )
-    dmc.pre_render_color_scheme()
+    _follow_color_scheme()
     app.layout = shell.layout(tables.title, pages)
     by_name = {page.name: page for page in pages}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from msae.analysis.measurements.splitting import ALL_LATER
-from msae_dashboards.panels.absorption_pairs import tested
+from msae_dashboards.panels import absorption_pairs
 from msae_dashboards.primitives import number, share
 from msae_dashboards.tables import RunTables
 
@@ -85,7 +85,7 @@ def test_splitting_picks_a_parent_and_shows_its_children_on_the_same_tokens(site
 
 
 def test_absorption_opens_a_pair_with_both_latents_along_the_passage(site, open_page, tables):
-    pairs = tested(tables).to_pylist()
+    pairs = absorption_pairs.tested(tables).to_pylist()
     page = open_page(f"{site}/absorption")
     page.wait_for_selector(".absorption-pairs .picks li")
     assert page.locator(".absorption-pairs .picks li").count() == len(pairs)
@@ -107,7 +107,7 @@ def test_absorption_opens_a_pair_with_both_latents_along_the_passage(site, open_
 def test_a_level_is_kept_to_in_the_url(site, open_page, tables, page_name):
     page = open_page(f"{site}/{page_name}")
     page.click(".steps a:has(.level-0)")
-    page.wait_for_function("location.search === '?level=0'")
+    page.wait_for_function("new URLSearchParams(location.search).get('level') === '0'")
     page.wait_for_selector(".steps .on:has(.level-0)")
     page.wait_for_selector(".page h1")
     where = {"tree": ".outline.whole > li > details > summary .chip"}.get(page_name, ".picks li > .feature-link .chip")

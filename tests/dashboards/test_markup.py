@@ -24,7 +24,8 @@ def test_elements_links_texts_and_strips_become_one_component():
         "",
         ["", {}, ["Link", {"href": "/x", "className": "l"}, "to"]],
     ]
-    assert children[4] == ["TokenStrip", {"texts": ["a"], "ids": [1], "marks": [[0, "2", 1.0, 1.0]], "position": 0}]
+    attributes = {"texts": ["a"], "ids": [1], "marks": [[0, "2", 1.0, 1.0]], "position": 0, "largest": "2"}
+    assert children[4] == ["TokenStrip", attributes]
 
 
 def test_what_is_around_a_figure_or_has_an_id_stays_and_the_rest_is_packed():

@@ -57,6 +57,12 @@ def test_what_is_saved_is_what_is_loaded(fn, nesting, tmp_path):
     assert torch.equal(again.reconstruct_levels(rows()), sae.reconstruct_levels(rows()))
 
 
+def assert_same_codes(codes, expected):
+    """The same latents fire, with the same values but for the last bits: a narrower product may add up in another order."""
+    assert torch.equal(codes > 0, expected > 0)
+    torch.testing.assert_close(codes, expected, rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("fn", FNS, ids=str)
 @pytest.mark.parametrize("level", [0, 1, 2])
 def test_a_level_taken_alone_has_the_codes_it_had_and_can_be_saved(fn, level, tmp_path):
@@ -64,7 +70,7 @@ def test_a_level_taken_alone_has_the_codes_it_had_and_can_be_saved(fn, level, tm
     alone = load(save(sae.truncate(level), tmp_path / "level", probe=rows()))
     assert alone.d_sae == WIDTHS[level] and alone.prefix_widths == WIDTHS[: level + 1]
     if not isinstance(fn, TopK):
-        assert torch.equal(alone.encode_dense(rows()), sae.encode_dense(rows())[:, : WIDTHS[level]])
+        assert_same_codes(alone.encode_dense(rows()), sae.encode_dense(rows())[:, : WIDTHS[level]])
     if level < 2 and not isinstance(fn, ReLU):
         assert alone.activation_fn.target_l0() == pytest.approx(max(1, round(WIDTHS[level] / 10)), abs=0.5)
 
@@ -142,4 +148,4 @@ def test_a_folder_of_saelens_opens_with_its_levels(tmp_path):
     foreign = load(path)
     assert foreign.prefix_widths == WIDTHS
     assert torch.equal(foreign.encode_dense(rows()), new_sae().encode_dense(rows()))
-    assert torch.equal(foreign.truncate(0).encode_dense(rows()), new_sae().encode_dense(rows())[:, :8])
+    assert_same_codes(foreign.truncate(0).encode_dense(rows()), new_sae().encode_dense(rows())[:, :8])
