@@ -37,7 +37,7 @@ POLICY = "; ".join(
 
 @cache
 def _follow_color_scheme() -> None:
-    """Have every page drawn light or dark from the start. Said once a process: each time adds a script to all its apps."""
+    """Have every page drawn light or dark from the start. Once a process: each time adds a script to all its apps."""
     dmc.pre_render_color_scheme()
 
 

@@ -58,7 +58,7 @@ def test_what_is_saved_is_what_is_loaded(fn, nesting, tmp_path):
 
 
 def assert_same_codes(codes, expected):
-    """The same latents fire, with the same values but for the last bits: a narrower product may add up in another order."""
+    """The same latents fire, with the same values but for the last bits: a narrower product may add up otherwise."""
     assert torch.equal(codes > 0, expected > 0)
     torch.testing.assert_close(codes, expected, rtol=1e-6, atol=1e-6)
 
