@@ -1,4 +1,4 @@
-"""Absorption of labelled concepts, by every published definition and at every level.
+"""Absorption of labelled concepts at every level, by the published definitions that need no prompts of their own.
 
 On the tokens of test documents that show a concept and on which the probe on the activations says so. Of a concept with
 known children (keyword, of which ``def`` is one) the same is asked of each child's tokens alone: where the latents of
