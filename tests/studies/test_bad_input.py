@@ -85,7 +85,7 @@ def test_a_store_that_will_not_do_is_refused(nested, damaged, name, what):
 @pytest.mark.parametrize("what", ["nan", "truncated", "no store", "other model"])
 def test_and_so_it_is_on_the_command_line_in_one_line(nested, damaged, what, monkeypatch, capsys, tmp_path):
     path, _, _ = damaged[what]
-    shutil.copytree(nested.run.path, tmp_path / "run")
+    shutil.copytree(nested.run.path, tmp_path / "run", ignore=shutil.ignore_patterns("results"))
     monkeypatch.setattr("sys.argv", ["msae", "analyze", str(tmp_path / "run"), "--store", str(path)])
     with pytest.raises(SystemExit) as stopped:
         main()
