@@ -13,10 +13,10 @@ from torch import Tensor
 from msae.activations.source import ContextBatch, Replacement
 from msae.activations.transformer_lens import TransformerLensSource
 from msae.analysis.collect import token_text
+from msae.analysis.one_context import columns, last_context
 from msae.core.config import require
-from msae.core.errors import EvaluationError, SourceError
+from msae.core.errors import SourceError
 from msae.core.rng import torch_stream
-from msae.data.documents import string_documents
 from msae.sae.autoencoder import SparseAutoencoder
 
 
@@ -94,7 +94,7 @@ def tokens_after(
     require(temperature >= 0, "temperature", temperature, "0 or more")
     if not source.has_language_head:
         raise SourceError("this model writes nothing: it is not causal, or its head is not in the checkpoint")
-    context = _last_context(source, text)
+    context = last_context(source, text)
     window = next(iter(source.specs.values())).context_size
     generator = torch_stream(seed, "continuation")
     while True:
@@ -107,30 +107,13 @@ def tokens_after(
         context = _followed_by(context, token)
 
 
-def _last_context(source: TransformerLensSource, text: str) -> ContextBatch:
-    batches = list(source.contexts(string_documents([text])))
-    if not batches:
-        raise EvaluationError(f"the text {text!r} has no token: type some")
-    last = batches[-1].select(torch.tensor([len(batches[-1]) - 1]))
-    return _columns(last, last.attention[0].nonzero()[:, 0])
-
-
 def _within(context: ContextBatch, window: int) -> ContextBatch:
     """The first token, if it is special, and as many of the last as fit."""
     n = context.token_ids.shape[1]
     if n <= window:
         return context
     opening = [0] if not bool(context.keep[0, 0]) else []
-    return _columns(context, torch.tensor([*opening, *range(n - window + len(opening), n)]))
-
-
-def _columns(context: ContextBatch, columns: Tensor) -> ContextBatch:
-    return ContextBatch(
-        token_ids=context.token_ids[:, columns],
-        document=context.document[:, columns],
-        offset=context.offset[:, columns],
-        attention=context.attention[:, columns],
-    )
+    return columns(context, torch.tensor([*opening, *range(n - window + len(opening), n)]))
 
 
 def _followed_by(context: ContextBatch, token: int) -> ContextBatch:

@@ -183,3 +183,80 @@ def spoken(gpt2: Callable[..., object]) -> list[ContextBatch]:
     document[:, 0] = -1
     whole = batch_of(token_ids.tolist(), document.tolist())
     return [whole.select(part) for part in torch.arange(8).split(4)]
+
+
+LETTERS = "bcdgk"
+ENDINGS = ("arn", "ell", "ick", "one", "umb", "ast", "est", "int", "ork", "usk", "amp", "end")
+SPELLED = tuple(f" {letter}{ending}" for letter in LETTERS for ending in ENDINGS)
+
+
+@pytest.fixture(scope="session")
+def speller(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A Llama of two layers that knows 60 words and has learnt to spell them (`folder`), and as it was before
+    (`untaught`). `letters`, `words`: of every letter 12, each one token.
+
+    Positions enter a Llama's attention alone, so what goes into its first layer is the token's embedding, anywhere.
+    """
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+    from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
+
+    answers = [f" {letter.upper()}" for letter in LETTERS]
+    asks = [" has", " the", " first", " letter", ":"]
+    tokens = ["<bos>", "<pad>", "<unk>", "\n", *asks, *answers, *SPELLED]
+    token = {text: index for index, text in enumerate(tokens)}
+    tokenizer = Tokenizer(models.WordLevel(vocab=token, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r" ?[A-Za-z]+|\n|:"), "isolated")
+    width = 80
+    config = LlamaConfig(
+        vocab_size=len(tokens),
+        hidden_size=width,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=width // 2,
+        intermediate_size=width,
+        max_position_embeddings=128,
+        bos_token_id=0,
+        eos_token_id=0,
+        pad_token_id=1,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(config)
+    root = tmp_path_factory.mktemp("spellers")
+    for name in ("untaught", "taught"):
+        if name == "taught":
+            teach(model, token, asks, answers)
+        model.save_pretrained(root / name)
+        PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer, bos_token="<bos>", pad_token="<pad>", unk_token="<unk>"
+        ).save_pretrained(root / name)
+    return SimpleNamespace(folder=root / "taught", untaught=root / "untaught", letters=LETTERS, words=SPELLED)
+
+
+def teach(model: torch.nn.Module, token: dict[str, int], asks: list[str], answers: list[str], lines: int = 8) -> None:
+    """Some seconds of lines ``word has the first letter: W``, with the loss on the letters."""
+    generator = torch.Generator().manual_seed(0)
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    after = torch.tensor([token[text] for text in asks])
+    for _ in range(150):
+        word = torch.randint(0, len(SPELLED), (16, lines), generator=generator)
+        answer = word // len(ENDINGS) + token[answers[0]]
+        said = torch.cat(
+            [
+                (word + token[SPELLED[0]])[..., None],
+                after.expand(16, lines, len(after)),
+                answer[..., None],
+                torch.full((16, lines, 1), token["\n"]),
+            ],
+            dim=2,
+        )
+        token_ids = torch.cat([torch.full((16, 1), BOS), said.flatten(1)], dim=1)
+        logits = model(token_ids).logits[:, len(after) + 1 :: said.shape[2]][:, :lines]
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), answer.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if loss.item() < 5e-3:
+            return
+    raise AssertionError(f"the model did not learn to spell: its loss is {loss.item():.3f}")
