@@ -150,6 +150,7 @@ def test_a_language_model_gives_tokens_their_text_and_latents_their_logits(gpt2_
     assert re.search(r"(\d+) of \1 documents are labelled \(first letter, words\)", said)
     by_name = {row["concept"]: row for row in found.results["probes"].tables["concepts"].to_pylist()}
     assert by_name["t… (words)"]["status"] == "ok" and by_name["q… (words)"]["status"] == "too few tokens"
+    assert "chanin_2409: n/a: the tokenizer has 0 letters and 0 words that are one token each" in said
     assert (gpt2_run.results / "concepts.html").is_file()
     for name in ("concepts", "probes", "concept_absorption", "concept_absorption_levels"):
         assert f"{name}.parquet" in describe(gpt2_run.path)

@@ -8,7 +8,7 @@ import pyarrow as pa
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from msae.analysis.measurements.concept_absorption import ALL, CONCEPT_ABSORPTION, DEFINITIONS
+from msae.analysis.measurements.concept_absorption import ALL, CONCEPT_ABSORPTION, DEFINITIONS, THROUGH_THE_MODEL
 from msae.analysis.tables import OK
 from msae_dashboards.address import Address, feature_href
 from msae_dashboards.panels.latent import linked
@@ -42,20 +42,27 @@ def _levels(table: pa.Table) -> Component:
     found = {
         (row["level"], row["of_children"], row["definition"]): row for row in table.to_pylist() if row["family"] == ALL
     }
+    through = [row for (_, of_children, name), row in found.items() if name == THROUGH_THE_MODEL and not of_children]
+    measured = any(row["status"] == OK for row in through)
+    definitions = (*DEFINITIONS, THROUGH_THE_MODEL) if measured else DEFINITIONS
     head: list[Content] = ["level", "tokens of", html.Abbr("main latents", title="1, and no concept is split")]
-    head += [html.Abbr(name.replace("_", " "), title=MEANING) for name in DEFINITIONS]
+    head += [html.Abbr(name.replace("_", " "), title=MEANING) for name in definitions]
     body: list[list[Content]] = []
     for level, of_children in sorted({(level, of) for level, of, _ in found}):
-        own = [found.get((level, of_children, name)) for name in DEFINITIONS]
+        own = [found.get((level, of_children, name)) for name in definitions]
         first = next(row for row in own if row is not None)
         what = "a concept below it" if of_children else "the concept"
         body.append([level_chip(level), what, number(first["n_main"], 1), *map(_rate, own)])
-    return small_table(head, body, caption="Absorption of labelled concepts, mean rates")
+    table = small_table(head, body, caption="Absorption of labelled concepts, mean rates")
+    if measured or not through:
+        return table
+    why = through[0]["status"].removeprefix("n/a: ")
+    return html.Div([table, html.P([html.Code(THROUGH_THE_MODEL), f" was not measured: {why}."], className="note")])
 
 
 def _rate(row: dict[str, Any] | None) -> Content:
     if row is None or row["status"] != OK:
-        return "n/a" if row is None else row["status"]
+        return "n/a" if row is None else row["status"].partition(":")[0]
     return [
         number(row["rate"], 3),
         html.Span(f" ± {number(row['rate_error'], 3)}, chance {number(row['null_rate'], 3)}", className="spread"),

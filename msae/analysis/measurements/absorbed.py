@@ -12,6 +12,7 @@ latents* (see `probing.code_probes`):
                         model's: all main latents are off; of the effects −f_j ⟨W_dec_j, w⟩ that ablating a latent has
                         on the logit ⟨w, x⟩ + b (integrated gradients of a linear function are exact: this is all of
                         it) the largest is negative, exceeds the second by 1.0, and is of a latent with cos_j ≥ 0.025
+``chanin_2409``         the same with the model's own logit of the concept: see `spelled`
 ``main_silent``         all main latents are off: what every definition but the second asks for first
 
 Numbers are per token; a rate is their mean over the tokens on which the probe, rightly, says that the concept is there.
@@ -108,16 +109,17 @@ def ablation(
     cosine: Float[np.ndarray, " d_sae"],
     effect: Float[np.ndarray, "tokens most"],
     main: Int[np.ndarray, " m"],
-) -> Bool[np.ndarray, " tokens"]:
-    """The test of Chanin et al. on the effect that ablating each code has on a logit, in the order of `codes`."""
+) -> tuple[Bool[np.ndarray, " tokens"], Int[np.ndarray, " tokens"]]:
+    """The test of Chanin et al. on the effect that ablating each code has on a logit, in the order of `codes`; and the
+    latent with the largest effect (−1: none fires)."""
     size = np.abs(effect)
     ordered = -np.sort(-size, axis=1)
     second = ordered[:, 1] if size.shape[1] > 1 else np.zeros(len(size))
     best = np.argmax(size, axis=1)
     rows = np.arange(len(size))
     falls = effect[rows, best] <= 0
-    aligned = cosine[codes.latent[rows, best]] >= FULL_COSINE
-    return silent(codes, main) & falls & (ordered[:, 0] - second >= LEAD) & aligned
+    top = codes.latent[rows, best]
+    return silent(codes, main) & falls & (ordered[:, 0] - second >= LEAD) & (cosine[top] >= FULL_COSINE), top
 
 
 def _leading(codes: TokenCodes, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,10 +1,12 @@
-"""Absorption of labelled concepts at every level, by the published definitions that need no prompts of their own.
+"""Absorption of labelled concepts at every level, by the published definitions.
 
 On the tokens of test documents that show a concept and on which the probe on the activations says so. Of a concept with
 known children (keyword, of which ``def`` is one) the same is asked of each child's tokens alone: where the latents of
 the parent are off on them, and another carries the parent's direction, the child has absorbed it.
 
 The null asks the same of codes shifted within documents, with the token, the probe and the main latents as they are.
+
+``chanin_2409`` is asked of first letters alone, on words that the model spells when it is prompted to: see `spelled`.
 """
 
 from __future__ import annotations
@@ -21,10 +23,13 @@ from jaxtyping import Bool, Float, Int
 
 from msae.analysis.collect import CodeTable
 from msae.analysis.collect.codes import evenly
+from msae.analysis.concepts.first_letters import letter_of
 from msae.analysis.measurements.absorbed import TokenCodes, ablation, saebench_fraction, saebench_full, silent
 from msae.analysis.measurements.labelled import Labelled
 from msae.analysis.measurements.protocol import Figure, Result
+from msae.analysis.measurements.spelled import FEW_WORDS, NO_MODEL, Spelling, ask_to_spell
 from msae.analysis.probing.activation_probes import ActivationProbe
+from msae.analysis.probing.code_probes import LevelProbes
 from msae.analysis.probing.scores import Documents
 from msae.analysis.tables import FEW, NEVER, OK, WORD, Column, lists, make_table
 from msae.core.config import require
@@ -42,8 +47,7 @@ _MEANS = "; ".join(
         "'probe_ablation': the main latents are off, and ablating one other lowers the probe's logit by 1.0 more than "
         "ablating any third",
         "'main_silent': the main latents are off",
-        "'chanin_2409': as 'probe_ablation', with the model's own logit of the concept. Text that does not ask for it "
-        "has none: not measured here",
+        "'chanin_2409': as 'probe_ablation', with the model's own logit of a word's first letter when asked for it",
     )
 )
 
@@ -54,17 +58,20 @@ CONCEPT_ABSORPTION = (
     Column("level", pa.int16(), "the level whose prefix is looked at"),
     Column("definition", WORD, f"what counts as absorbed. {_MEANS}"),
     Column("status", WORD, f"'{OK}'; '{FEW}': on too few tokens does the probe find the concept; '{NEVER}': nothing of "
-           f"the prefix fires; '{NO_LOGIT}'"),
+           f"the prefix fires. For 'chanin_2409' also '{FEW_WORDS}' that the model spells, '{NO_LOGIT}', '{NO_MODEL}', "
+           "or why its tokenizer has no prompts"),
     Column("n_tokens", pa.int32(), "tokens looked at: of test documents, with the concept, found by the probe; evenly "
-           "spaced if there are more than the setting `tokens`"),
+           "spaced if there are more than the setting `tokens`. For 'chanin_2409' words of the tokenizer's vocabulary "
+           "that the model spells, found by the probe"),
     Column("absorbed", pa.float32(), "of these, absorbed (a sum of shares, for a fraction); null where not measured"),
     Column("rate", pa.float32(), "absorbed / n_tokens"),
-    Column("rate_error", pa.float32(), "its standard error over resamples of the test documents"),
-    Column("null_rate", pa.float32(), "the same with codes shifted within documents"),
+    Column("rate_error", pa.float32(), "its standard error over resamples of the test documents (over words)"),
+    Column("null_rate", pa.float32(), "the same with codes shifted within documents (with those of another word)"),
     Column("n_main", pa.int16(), "main latents of the concept at this level: more than one, and it is split"),
     Column("main", pa.list_(pa.int32()), "their numbers"),
     Column("main_f1", pa.float32(), "F1 of the sparse probe on them; where it is low, the level has no latents for it"),
-    Column("absorber", pa.int32(), "the latent that absorbs most of the tokens fully absorbed (saebench_full)"),
+    Column("absorber", pa.int32(), "the latent that absorbs most of the tokens fully absorbed (by 'saebench_full', or "
+           "'chanin_2409' in its own rows)"),
     Column("absorber_share", pa.float32(), "its share of them"),
     Column("absorber_is_childs", pa.bool_(), "whether that is a main latent of the child; null without one"),
 )  # fmt: skip
@@ -74,7 +81,12 @@ CONCEPT_ABSORPTION_LEVELS = (
     Column("family", WORD, f"the concepts averaged over; '{ALL}': every one"),
     Column("of_children", pa.bool_(), "whether over pairs of a concept and one below it, on the child's tokens"),
     Column("definition", WORD, f"what counts as absorbed. {_MEANS}"),
-    Column("status", WORD, f"'{OK}'; '{FEW}': no concept has enough tokens; '{NO_LOGIT}'"),
+    Column(
+        "status",
+        WORD,
+        f"'{OK}'; '{FEW}': no concept has enough tokens; for 'chanin_2409' as in "
+        "`concept_absorption`, and how many words the model spells",
+    ),
     Column("concepts", pa.int32(), "concepts (or pairs) averaged over"),
     Column("rate", pa.float32(), "mean rate"),
     Column("rate_error", pa.float32(), "its standard error over concepts; null below two"),
@@ -87,21 +99,26 @@ CONCEPT_ABSORPTION_LEVELS = (
 
 @dataclass(frozen=True, kw_only=True)
 class ConceptAbsorption:
-    """`tokens`: looked at of a concept, or of a child's, at most. `min_tokens`: below which no rate is given."""
+    """`tokens`: looked at of a concept, or of a child's, at most. `min_tokens`: below which no rate is given. `words`:
+    of each letter that the model is asked to spell, at most (0: it is not asked)."""
 
     name: ClassVar[str] = "concept_absorption"
 
     tokens: int = 2_000
     min_tokens: int = 10
+    words: int = 20
 
     def __post_init__(self) -> None:
         for name in ("tokens", "min_tokens"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least one")
+        require(self.words >= 0, "words", self.words, "a number of words, or 0 to ask the model for none")
 
     def run(self, labelled: Labelled) -> Result:
         """Tables ``concept_absorption`` (a concept, a level and a definition) and ``concept_absorption_levels``."""
-        rows = [row for case in self._cases(labelled) for row in self._measured(labelled, case)]
-        levels = list(_level_rows(labelled, rows))
+        spells = any(letter_of(probe.concept) for probe in labelled.probes.usable)
+        spelling = ask_to_spell(labelled, most=self.words) if spells else Spelling()
+        rows = [row for case in self._cases(labelled) for row in self._measured(labelled, case, spelling)]
+        levels = list(_level_rows(labelled, rows, spelling))
         overall = [row for row in levels if row["family"] == ALL and not row["of_children"]]
         summary: dict[str, Figure] = {
             **{f"{row['definition']}_level_{row['level']}": row["rate"] for row in overall},
@@ -109,6 +126,7 @@ class ConceptAbsorption:
             "concepts": len({row["concept"] for row in rows}),
             "pairs_of_parent_and_child": len({(row["concept"], row["child"]) for row in rows if row["child"]}),
             "null_model": f"codes: {labelled.null_model}" if labelled.probes.settings.null else None,
+            "spelling": spelling.said if spells else NO_LOGIT,
         }
         about = {**summary, "settings": self, "probe_settings": labelled.probes.settings}
         columns = {c.name: [row[c.name] for row in levels] for c in CONCEPT_ABSORPTION_LEVELS}
@@ -140,7 +158,7 @@ class ConceptAbsorption:
         projections = _projections(labelled, out)
         return [replace(case, projection=own) for case, own in zip(out, projections, strict=True)]
 
-    def _measured(self, labelled: Labelled, case: _Case) -> Iterator[dict]:
+    def _measured(self, labelled: Labelled, case: _Case, spelling: Spelling) -> Iterator[dict]:
         """A row for every level and definition."""
         main = {(level.concept.name, level.level): level for level in labelled.level_probes}
         assert case.probe.weight is not None
@@ -173,7 +191,38 @@ class ConceptAbsorption:
                 values = [absorbed.by_definition[definition] for absorbed in found]
                 rates = _rates(values, document, labelled.probes.documents, known=status == OK)
                 yield row | rates | {"definition": definition, "status": status}
-            yield row | _NO_RATES | {"definition": THROUGH_THE_MODEL, "status": NO_LOGIT}
+            yield (
+                row | {"definition": THROUGH_THE_MODEL} | self._through_the_model(labelled, case, own, cosine, spelling)
+            )
+
+    def _through_the_model(
+        self, labelled: Labelled, case: _Case, own: LevelProbes, cosine: np.ndarray, spelling: Spelling
+    ) -> dict:
+        """What the row of `THROUGH_THE_MODEL` says."""
+        none = _NO_RATES | {"n_tokens": 0, "absorber": None, "absorber_share": None, "absorber_is_childs": None}
+        letter, words = letter_of(case.probe.concept), spelling.words
+        if letter is None:
+            return none | {"status": NO_LOGIT}
+        if words is None or own.status != OK:
+            return none | {"status": spelling.reason if words is None else own.status}
+        if not words.enough:
+            return none | {"status": f"{FEW_WORDS}: {words.said()}"}
+        if len(words.of_letter(letter)) < self.min_tokens:
+            return none | {"status": f"{FEW_WORDS}: {words.said(letter)}"}
+        assert case.probe.weight is not None and case.probe.bias is not None
+        found = words.found_by(case.probe.weight, case.probe.bias, letter)
+        if len(found) < self.min_tokens:
+            return none | {"status": FEW, "n_tokens": len(found)}
+        absorbed, top = words.absorbed(found, own.level, cosine, own.main)
+        absorber, share = _absorber(absorbed, top)
+        rates: dict[str, float | None] = {
+            "absorbed": float(absorbed.sum()),
+            "rate": float(absorbed.mean()),
+            "rate_error": _standard_error(absorbed.astype(float).tolist()),
+        }
+        if labelled.probes.settings.null:
+            rates["null_rate"] = float(words.absorbed(found, own.level, cosine, own.main, null=True)[0].mean())
+        return none | rates | {"status": OK, "n_tokens": len(found), "absorber": absorber, "absorber_share": share}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +250,7 @@ def _absorbed(
     by_definition = {
         "saebench_full": full,
         "saebench_fraction": saebench_fraction(codes, cosine, projection, main),
-        "probe_ablation": ablation(codes, cosine, -codes.along(along), main),
+        "probe_ablation": ablation(codes, cosine, -codes.along(along), main)[0],
         "main_silent": silent(codes, main),
     }
     return _Absorbed(
@@ -252,7 +301,7 @@ def _projections(labelled: Labelled, cases: list[_Case]) -> list[Float[np.ndarra
     return out
 
 
-def _level_rows(labelled: Labelled, rows: list[dict]) -> Iterator[dict]:
+def _level_rows(labelled: Labelled, rows: list[dict], spelling: Spelling) -> Iterator[dict]:
     """Means over the concepts of a family, and over all."""
     l0 = _l0(labelled.codes, labelled.sae.prefix_widths, labelled.probes.labels.n_rows)
     families = [ALL, *dict.fromkeys(row["family"] for row in rows)]
@@ -273,13 +322,19 @@ def _level_rows(labelled: Labelled, rows: list[dict]) -> Iterator[dict]:
             "family": family,
             "of_children": of_children,
             "definition": definition,
-            "status": OK if own else asked[0]["status"],
+            "status": OK if own else _together([row["status"] for row in asked], spelling),
             "concepts": len(own),
             **{name: _mean([row[name] for row in own]) for name in ("rate", "null_rate", "n_main")},
             "rate_error": _standard_error([row["rate"] for row in own]),
             "n_main_error": _standard_error([row["n_main"] for row in own]),
             "l0": l0[level],
         }
+
+
+def _together(statuses: list[str], spelling: Spelling) -> str:
+    """Why there is no mean. Of concepts of which some have a logit, those say it."""
+    first = next((status for status in statuses if status != NO_LOGIT), NO_LOGIT)
+    return f"{FEW_WORDS}: {spelling.said}" if first.startswith(FEW_WORDS) else first
 
 
 def _l0(codes: CodeTable, widths: tuple[int, ...], n_rows: int) -> list[float]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from rich.table import Table
 
-from msae.analysis.measurements.concept_absorption import ALL, DEFINITIONS, NO_LOGIT, THROUGH_THE_MODEL
+from msae.analysis.measurements.concept_absorption import ALL, DEFINITIONS, THROUGH_THE_MODEL
 from msae.analysis.measurements.protocol import Result
 from msae.analysis.tables import OK
 
@@ -41,10 +41,12 @@ def concept_absorption_table(result: Result) -> Table:
     """One row a level and family: splits, and the rate by each definition."""
     chance = result.summary["null_model"]
     title = "Absorption of labelled concepts, by definition: rate ± one standard error over concepts (by chance)"
-    table = _table(title, f"By chance: {chance or 'not measured'}. {THROUGH_THE_MODEL} is {NO_LOGIT}.")
-    for heading in ("level", "concepts", "latents a concept", *DEFINITIONS):
-        table.add_column(heading, justify="left" if heading == "concepts" else "right")
+    table = _table(title, f"By chance: {chance or 'not measured'}. {THROUGH_THE_MODEL}: {result.summary['spelling']}.")
     rows = result.tables["concept_absorption_levels"].to_pylist()
+    measured = any(row["status"] == OK for row in rows if row["definition"] == THROUGH_THE_MODEL)
+    definitions = (*DEFINITIONS, THROUGH_THE_MODEL) if measured else DEFINITIONS
+    for heading in ("level", "concepts", "latents a concept", *definitions):
+        table.add_column(heading, justify="left" if heading == "concepts" else "right")
     keys = dict.fromkeys((row["level"], row["family"], row["of_children"]) for row in rows if row["family"] != ALL)
     for level, family, of_children in keys:
         own = {
@@ -59,7 +61,7 @@ def concept_absorption_table(result: Result) -> Table:
             _with_error(any_row["n_main"], any_row["n_main_error"], 2),
             *(
                 f"{_with_error(own[name]['rate'], own[name]['rate_error'], 3)}{_by_chance(own[name]['null_rate'])}"
-                for name in DEFINITIONS
+                for name in definitions
             ),
         )
     return table

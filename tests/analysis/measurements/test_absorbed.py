@@ -98,4 +98,6 @@ def test_at_most_three_latents_absorb():
 def test_the_test_of_chanin_et_al(effects, absorbed):
     codes = tokens({latent: 1.0 for latent in effects})
     order = [effects.get(int(latent), 0.0) for latent in codes.latent[0]]
-    assert ablation(codes, COSINE, np.array([order]), MAIN).tolist() == [absorbed]
+    said, top = ablation(codes, COSINE, np.array([order]), MAIN)
+    assert said.tolist() == [absorbed]
+    assert top.tolist() == [max(effects, key=lambda latent: abs(effects[latent]), default=-1)]
