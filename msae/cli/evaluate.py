@@ -1,0 +1,45 @@
+"""`msae eval`: what each level of a run is worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import OmitArgPrefixes, Positional
+
+from msae.cli.output import say, show_levels
+from msae.cli.places import model_named
+from msae.cli.text import Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eval:
+    """Measure what each level of a run is worth: FVU, L0, CE recovered, KL, dead, dense, bits."""
+
+    path: Positional[Path]
+    """The run."""
+    source: Annotated[Text, OmitArgPrefixes] = field(default_factory=Text)
+    tokens: int = 32_768
+    """Tokens to measure on."""
+    model: str | None = None
+    """Where the model is, if it has moved."""
+    store: Path | None = None
+    """Where the store is, if it has moved."""
+    device: str | None = None
+    """cpu, cuda, mps."""
+    force: bool = False
+    """Go on when the model is not the one recorded."""
+
+    def run(self) -> None:
+        """Do it."""
+        from msae.studies.evaluate_run import evaluate_run
+        from msae.training import Run
+
+        model = None if self.model is None else str(model_named(self.model))
+        run, documents = Run.open(self.path), self.source.documents()
+        table = evaluate_run(
+            run, documents, n_tokens=self.tokens, model=model, store=self.store, device=self.device, force=self.force
+        )
+        show_levels(table)
+        say(f"Written to {run.results / 'levels.json'}, plotted in {run.results / 'levels.html'}.")

@@ -1,0 +1,85 @@
+"""`msae harvest`: activations of a model on text, into a store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import OmitArgPrefixes
+
+from msae.cli.output import say
+from msae.cli.places import delete_store, model_named
+from msae.cli.text import Text
+from msae.core.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Harvest:
+    """Run a model over text and keep the activations of one hook (or several) in a store."""
+
+    model: str
+    """Hub name, local folder, or 'demo': the model that ships with msae."""
+    out: Path
+    """The store's folder; with several hooks, a folder of stores."""
+    source: Annotated[Text, OmitArgPrefixes] = field(default_factory=Text)
+    hook: tuple[str, ...] = ()
+    """Hook names, such as blocks.8.hook_resid_post."""
+    layer: int | None = None
+    """Instead of --hook: the residual stream after this block, counted from 0."""
+    tokens: int = 1_000_000
+    """Rows to keep."""
+    holdout_tokens: int | None = None
+    """Rows set aside for calibration and evaluation; by default a twentieth, 100,000 at most."""
+    dtype: Literal["float16", "bfloat16", "float32"] = "float16"
+    """Dtype on disk."""
+    model_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Dtype the model runs in."""
+    context_size: int = 128
+    """Tokens a context, special tokens included."""
+    batch_size: int = 32
+    """Contexts a pass."""
+    device: str | None = None
+    """cpu, cuda, mps; by default a GPU where there is one."""
+    revision: str | None = None
+    """Branch, tag or commit of a hub model."""
+    compatibility_mode: bool = False
+    """TransformerLens' weight processing (LayerNorm folded, weights centred) instead of the raw weights."""
+    replace: bool = False
+    """Delete the store at --out first."""
+
+    def run(self) -> None:
+        """Do it."""
+        from msae.activations.harvest import harvest as harvest_one
+        from msae.activations.harvest import harvest_hooks
+        from msae.activations.transformer_lens import TransformerLensSource
+
+        documents = self.source.documents()
+        if documents is None:
+            raise ConfigError("no text was given: use --text, --jsonl, --parquet, --dataset or --demo-text")
+        source = TransformerLensSource(
+            model_named(self.model),
+            hook_names=self.hook or None,
+            layer=self.layer,
+            context_size=self.context_size,
+            batch_size=self.batch_size,
+            dtype=self.model_dtype,
+            device=self.device,
+            compatibility_mode=self.compatibility_mode,
+            revision=self.revision,
+        )
+        if self.replace:
+            delete_store(self.out)
+        settings = {
+            "n_tokens": self.tokens,
+            "path": self.out,
+            "dtype": self.dtype,
+            "holdout_tokens": self.holdout_tokens,
+        }
+        if len(source.specs) > 1:
+            stores = harvest_hooks(source, documents, **settings)  # type: ignore[arg-type]
+        else:
+            stores = {"": harvest_one(source, documents, **settings)}  # type: ignore[arg-type]
+        for store in stores.values():
+            say(f"{store.n_rows:,} rows of {store.d_in} at {store.spec.hook_name} are in {store.path}.")
+            say(f"Next:  msae train --store {store.path} --widths 256 1024 4096 --k 32 --out runs/{store.path.name}")

@@ -1,0 +1,24 @@
+"""`msae info`: what a folder holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from msae.cli.output import say
+
+
+@dataclass(frozen=True, kw_only=True)
+class Info:
+    """Say what a store, a saved SAE or a run is."""
+
+    path: Positional[Path]
+    """The folder."""
+
+    def run(self) -> None:
+        """Do it."""
+        from msae.studies.info import describe
+
+        say(describe(self.path))

@@ -1,0 +1,53 @@
+"""Where a command's text comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from msae.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from msae.data.documents import Documents
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """Where text comes from; give one of these."""
+
+    text: tuple[str, ...] = ()
+    """Text files, one document each: patterns such as 'corpus/*.txt'."""
+    jsonl: tuple[str, ...] = ()
+    """JSON-lines files, one document a line."""
+    parquet: tuple[str, ...] = ()
+    """Parquet files, one document a row."""
+    dataset: str | None = None
+    """A Hugging Face data set, by hub name or folder."""
+    demo_text: bool = False
+    """The text the demo model was made for: Python source that is on this machine."""
+    text_field: str = "text"
+    """The field or column that holds the text."""
+    split: str = "train"
+    """The split of a data set, or of the demo text (train or heldout)."""
+
+    def documents(self) -> Documents | None:
+        """The documents asked for; None when none were."""
+        from msae.data import documents
+
+        asked = [name for name in ("text", "jsonl", "parquet", "dataset", "demo_text") if getattr(self, name)]
+        if len(asked) > 1:
+            flags = ", ".join("--" + name.replace("_", "-") for name in asked)
+            raise ConfigError(f"{flags} were given together: give text one way")
+        if self.text:
+            return documents.text_documents(*self.text)
+        if self.jsonl:
+            return documents.jsonl_documents(*self.jsonl, text=self.text_field)
+        if self.parquet:
+            return documents.parquet_documents(*self.parquet, text=self.text_field)
+        if self.dataset:
+            return documents.dataset_documents(self.dataset, text=self.text_field, split=self.split)
+        if self.demo_text:
+            import msae.demo
+
+            return msae.demo.documents(self.split)  # type: ignore[arg-type]
+        return None

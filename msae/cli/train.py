@@ -1,0 +1,151 @@
+"""`msae train`: an SAE on a store, or the baselines of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from msae.cli.output import say
+from msae.cli.places import delete_run
+from msae.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+    from msae.sae import ActivationFunction, Nesting
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train a nested SAE on a store, or the baselines of a run that is there."""
+
+    store: Path | None = None
+    """The activation store (needed, but with --independent: then the one the run was trained on)."""
+    out: Path | None = None
+    """The run folder (needed, but with --independent)."""
+    widths: tuple[int, ...] = ()
+    """Prefix widths, cumulative, the last is the dictionary's size (needed). One width: no nesting."""
+    independent: Path | None = None
+    """A finished nested run: train, for each of its prefix widths, an SAE without nesting, with the run's settings, on
+    the same batches, at the L0 that the prefix measured, into RUN/independent/WIDTH."""
+    k: int | float = 32
+    """Latents a token: exactly (topk), on average (batchtopk), or as a target (jumprelu)."""
+    activation: Literal["batchtopk", "topk", "jumprelu", "relu"] = "batchtopk"
+    """Activation function."""
+    l1: float | None = None
+    """Coefficient of the L1 penalty (relu only)."""
+    level_weights: Literal["equal", "balanced"] = "equal"
+    """How much each level counts in the loss."""
+    sampled_prefixes: int | None = None
+    """Draw this many prefixes anew at each step; the widths stay the levels that figures are given for."""
+    tokens: int | None = None
+    """Tokens to train on; by default four passes over the store."""
+    batch_size: int = 2048
+    """Tokens a step."""
+    lr: float | None = None
+    """Peak learning rate; by default a rule in the number of latents and the batch."""
+    auxk_alpha: float = 1 / 32
+    """Weight of the loss that revives dead latents."""
+    seed: int = 0
+    """Seed of every random draw."""
+    kernel: Literal["auto", "reference", "sparse", "fused"] = "auto"
+    """How a step is computed."""
+    device: str | None = None
+    """cpu, cuda, mps; by default a CUDA GPU where there is one. The same seed gives the same bits on a CPU alone."""
+    wandb: str | None = None
+    """Weights & Biases project to log to as well."""
+    resume: bool = False
+    """Go on with the unfinished run at --out."""
+    replace: bool = False
+    """Delete the run at --out first."""
+
+    def run(self) -> None:
+        """Do it."""
+        if self.independent is not None:
+            self._train_independent(self.independent)
+            return
+        from msae.activations.store import ActivationStore
+        from msae.sae import SparseAutoencoder
+        from msae.training import Run, TrainConfig, train
+
+        if self.store is None or self.out is None or not self.widths:
+            raise ConfigError("train needs --store, --out and --widths (or --independent RUN, for a run's baselines)")
+        existing = Run(self.out)
+        if (self.out / "config.json").is_file() and not (self.resume or self.replace):
+            state = "a finished" if existing.is_finished else "an unfinished"
+            resume = "" if existing.is_finished else "go on with it: add --resume; "
+            raise ConfigError(
+                f"{self.out} holds {state} run ({resume}start over: add --replace; or choose another --out)"
+            )
+        store = ActivationStore.open(self.store)
+        sae = SparseAutoencoder(
+            store.d_in, self.widths[-1], self._activation_fn(), self._nesting(), seed=self.seed, device=self._device()
+        )
+        config = TrainConfig(
+            n_tokens=self.tokens or 4 * store.n_rows,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            auxk_alpha=self.auxk_alpha,
+            seed=self.seed,
+            kernel=self.kernel,
+        )
+        if self.replace:
+            delete_run(self.out)
+        run = train(sae, store, config, self.out, wandb_project=self.wandb)
+        for level, record in enumerate(run.sae.recorded):
+            say(f"level {level}: width {record.width:,}  L0 {record.l0:.2f}  FVU {record.fvu:.4f}")
+        say(f"The run is in {run.path}. Next:  msae eval {run.path}")
+
+    def _train_independent(self, path: Path) -> None:
+        from msae.studies.independent import train_independent
+        from msae.training import Run
+
+        given = [f for f in fields(self) if f.name not in ("independent", "store", "device", "wandb", "resume")]
+        flags = ", ".join("--" + f.name.replace("_", "-") for f in given if getattr(self, f.name) != f.default)
+        if flags:
+            raise ConfigError(f"--independent takes its settings from {path}: leave out {flags}")
+        run = Run.open(path)
+        device = str(self._device())
+        baselines = train_independent(run, store=self.store, device=device, wandb_project=self.wandb)
+        for record, (width, baseline) in zip(run.sae.recorded, baselines.items(), strict=True):
+            (own,) = baseline.sae.recorded
+            say(
+                f"width {width:,}: nested L0 {record.l0:.2f}, FVU {record.fvu:.4f}; "
+                f"independent L0 {own.l0:.2f}, FVU {own.fvu:.4f}"
+            )
+        say(f"The baselines are in {run.path / 'independent'}, a run each. Next:  msae analyze {run.path}")
+
+    def _device(self) -> torch.device:
+        import torch
+
+        try:
+            device = torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            raise ConfigError(f"--device {self.device}: not to be had here ({str(error).splitlines()[0]})") from error
+        return device
+
+    def _activation_fn(self) -> ActivationFunction:
+        from msae.sae import BatchTopK, JumpReLU, ReLU, TopK
+
+        if (self.l1 is not None) != (self.activation == "relu"):
+            raise ConfigError("--l1 belongs to --activation relu, which needs it: the two go together")
+        if self.activation == "relu":
+            assert self.l1 is not None
+            return ReLU(l1_coefficient=self.l1)
+        if self.activation == "topk":
+            if self.k != int(self.k):
+                raise ConfigError(f"--k {self.k}: topk keeps a whole number of latents a token")
+            return TopK(k=int(self.k))
+        return JumpReLU(l0=self.k) if self.activation == "jumprelu" else BatchTopK(k=self.k)
+
+    def _nesting(self) -> Nesting:
+        from msae.sae import FixedPrefixes, SampledPrefixes, Unnested
+
+        unequal = self.level_weights != "equal"
+        if unequal and (self.sampled_prefixes is not None or len(self.widths) == 1):
+            raise ConfigError(f"--level-weights {self.level_weights} goes with several fixed widths alone")
+        if self.sampled_prefixes is not None:
+            return SampledPrefixes(n=self.sampled_prefixes, widths=self.widths)
+        return FixedPrefixes(self.widths, self.level_weights) if len(self.widths) > 1 else Unnested()
