@@ -10,11 +10,9 @@ what share of its time training on the store waits for batches. What is compared
 """
 
 import dataclasses
-import importlib.metadata
 import itertools
 import json
 import os
-import platform
 import random
 import statistics
 import tempfile
@@ -27,6 +25,7 @@ from typing import Any
 import torch
 import tyro
 from interleaved import Work, interleaved, ratio
+from machine import machine
 from rich.console import Console
 from rich.table import Table
 
@@ -39,6 +38,7 @@ from msae.core.rng import torch_stream
 from msae.core.spec import SourceSpec
 from msae.data.documents import Document
 
+PACKAGES = ("msae", "torch", "transformer-lens", "safetensors")
 WORDS = ("the", "a", "tree", "root", "leaf", "branch", "grows", "over", "under", "of", "in", "not", "when", "light")
 
 
@@ -246,27 +246,6 @@ def drop_from_page_cache(path: Path) -> None:
             os.close(descriptor)
 
 
-def machine(settings: BenchHarvest) -> dict[str, Any]:
-    packages = ("msae", "torch", "transformer-lens", "safetensors")
-    accelerator = torch.cuda.get_device_name() if settings.device.startswith("cuda") else "none"
-    return {
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "accelerator": accelerator,
-        "python": platform.python_version(),
-        **{package: importlib.metadata.version(package) for package in packages},
-    }
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
 def show(title: str, rows: list[dict[str, Any]]) -> None:
     table = Table(*rows[0], title=title, title_justify="left")
     for row in rows:
@@ -293,7 +272,7 @@ def main(settings: BenchHarvest) -> None:
             batch_size=settings.model_batch,
             device=settings.device,
         )
-        results: dict[str, Any] = {"machine": machine(settings), "settings": to_dict(settings)}
+        results: dict[str, Any] = {"machine": machine(PACKAGES), "settings": to_dict(settings)}
         Console().print(results["machine"])
         results["harvest"] = [measure_harvest(source, settings, folder)]
         show("Harvest", results["harvest"])

@@ -28,16 +28,18 @@ from typing import Any, Literal
 import torch
 import tyro
 from interleaved import Work, interleaved, ratio
+from machine import machine, processor
 from rich.console import Console
 from rich.table import Table
 from step_memory import show_memory
 from step_on_gpu import GPU_SETTING, NOTHING_TAKEN, measure_on_gpu
 from step_profile import show_profile
-from timed_step import Setting, batches_of_activations, machine, product, product_anew, step
+from timed_step import Setting, batches_of_activations, product, product_anew, step
 
 import msae
 
 ROOT = Path(__file__).parent.parent
+PACKAGES = ("msae", "torch", "numba", "numpy")
 PEERS = {"sae-lens": "sae_lens_step.py", "dictionary-learning": "dictionary_learning_step.py"}
 PRODUCT, PRODUCT_ANEW = "encoder product alone", "the same into new memory, as x @ W makes it"
 NESTED, ONE_LEVEL = "msae, nested", "msae, one level"
@@ -77,7 +79,7 @@ def main(bench: Bench) -> None:
     if bench.peers:
         rows |= measure_peers(setting)
     show(setting, rows)
-    results: dict[str, Any] = {"machine": machine(setting.threads), "steps": rows}
+    results: dict[str, Any] = {"machine": machine(PACKAGES), "steps": rows}
     if bench.profile:
         work = {NESTED: step(setting, batches), WITH_AUXK: step(setting, batches, dead=0.2)}
         results["profile"] = [show_profile(run, product(setting, batches), name) for name, run in work.items()]
@@ -95,7 +97,7 @@ def measure_gpu(bench: Bench) -> None:
         peers = measure_peers(setting) if bench.peers else {}
         for name, row in peers.items():
             print(f"{name}: {1e3 * row['median_seconds']:.1f} ms a step, {row['median_seconds'] / ours:.1f} x msae")
-        save(results | {"machine": machine(setting.threads), "peers": peers}, bench.json)
+        save(results | {"machine": machine(PACKAGES), "peers": peers}, bench.json)
 
 
 def save(results: dict[str, Any], path: Path) -> None:
@@ -156,7 +158,7 @@ def measure_peers(setting: Setting) -> dict[str, dict[str, Any]]:
 def show(setting: Setting, rows: dict[str, dict[str, Any]]) -> None:
     ours = rows[NESTED]["to_product"]["median"]
     shape = f"d_in {setting.d_in}, levels {setting.widths}, k {setting.k}, batch {setting.batch}"
-    table = Table(title=f"{shape}; {machine(setting.threads)['cpu']}, {setting.threads} threads")
+    table = Table(title=f"{shape}; {processor()}, {setting.threads} threads")
     for heading in ("", "ms a step", "x product", "half of the rounds", "x msae"):
         table.add_column(heading, justify="left" if not heading else "right")
     for name, row in rows.items():

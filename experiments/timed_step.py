@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from interleaved import Work
 
 import msae
 from msae.activations.synthetic import SyntheticForest
-from msae.sae.kernels.scan import has_numba
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,19 +83,3 @@ def step(
         trainer.silence.dead = lambda: share  # type: ignore[method-assign]
         trainer.steps_done = 1
     return lambda i: trainer.step(batches[i % len(batches)])
-
-
-def machine(threads: int) -> dict[str, str | int | bool]:
-    cpu = platform.processor() or platform.machine()
-    if (info := Path("/proc/cpuinfo")).exists():
-        lines = info.read_text(encoding="utf-8").splitlines()
-        cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), cpu)
-    return {
-        "cpu": cpu,
-        "threads": threads,
-        "vectors": torch.backends.cpu.get_cpu_capability(),
-        "bf16 tiles": torch.cpu._is_amx_tile_supported(),
-        "numba": has_numba(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
