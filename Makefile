@@ -7,6 +7,7 @@ PEERS := .venv-peers
 SAE_LENS := 6.54.12
 DICTIONARY_LEARNING := 0.1.0
 SAE_BENCH := 0.6.0
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 
 .DEFAULT_GOAL := help
@@ -24,10 +25,10 @@ example: install ## write the example dashboard in dashboards/demo anew, from th
 	$(RUN)/msae export-html runs/demo --top 100 --out dashboards/demo
 
 test: install ## the default tests
-	$(RUN)/python -m pytest
+	$(RUN)/python -m pytest $(PARALLEL)
 
 test-all: install bench-peers $(VENV)/.installed-real-model ## every test, the slow ones included
-	$(RUN)/python -m pytest -m ""
+	$(RUN)/python -m pytest $(PARALLEL) -m ""
 
 check: install ## lint, format and types
 	$(RUN)/ruff check

@@ -125,9 +125,9 @@ def test_reconstruction_figures_are_those_of_the_rows(toys, gpt2):
 
 
 def test_small_batches_of_logits_make_no_difference(toys, gpt2):
-    sae = toys.random_sae(24, (4, 40))
-    whole = evaluated(sae, gpt2(), TEXT)
-    parts = evaluated(sae, gpt2(), TEXT, max_logits=1)
+    sae, text = toys.random_sae(24, (4, 40)), string_documents(["the cat sat on the mat", "a mat"])
+    whole = evaluated(sae, gpt2(), text)
+    parts = evaluated(sae, gpt2(), text, max_logits=1)
     for name in ("fvu", "ce_sae", "ce_zero", "ce_mean", "kl", "l0"):
         for mine, other in zip(whole.levels, parts.levels, strict=True):
             assert getattr(mine, name) == pytest.approx(getattr(other, name), rel=1e-5), name

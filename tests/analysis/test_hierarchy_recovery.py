@@ -32,7 +32,7 @@ def test_a_level_for_each_depth_of_the_forest(experiment):
 
 
 def test_it_prints_its_table(experiment):
-    settings = experiment.Settings(n_tokens=4096, seeds=(0, 1))
+    settings = experiment.Settings(n_tokens=2048, seeds=(0, 1))
     results = [experiment.train_and_compare(name, seed, settings) for name in experiment.nestings() for seed in (0, 1)]
     summary = experiment.summarise(results)
     first, second = (result.figures()["F1 per latent"] for result in results[:2])

@@ -8,22 +8,15 @@ from pathlib import Path
 
 import pytest
 
+nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+KernelManager = pytest.importorskip("jupyter_client").KernelManager
+
 FOLDER = Path(__file__).parents[2] / "experiments" / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+IMPORTS = os.pathsep.join([str(FOLDER.parents[1]), os.environ.get("PYTHONPATH", "")])
 MAX_BYTES = 1_000_000
 
 every = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-
-
-def execute(path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, tiny: bool) -> None:
-    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
-    monkeypatch.setenv("MSAE_NOTEBOOK_TINY", "1" if tiny else "0")
-    root = str(FOLDER.parents[1])
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]))
-    notebook = nbformat.read(path, as_version=4)
-    nbclient.NotebookClient(
-        notebook, timeout=1800, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
-    ).execute()
 
 
 def test_there_are_notebooks():
@@ -32,19 +25,31 @@ def test_there_are_notebooks():
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    """One folder for all, since what one has trained the next uses again."""
-    return tmp_path_factory.mktemp("notebooks")
+    """A kernel for all, which imports everything once, in a folder for all: the next uses what one has trained."""
+    kernel = KernelManager(kernel_name="python3")
+    environment = os.environ | {"PYTHONPATH": IMPORTS, "MSAE_NOTEBOOK_TINY": "1"}
+    kernel.start_kernel(cwd=str(tmp_path_factory.mktemp("notebooks")), env=environment)
+    yield kernel
+    kernel.shutdown_kernel(now=True)
 
 
 @every
-def test_it_runs_at_a_tiny_size(path, shared, monkeypatch):
-    execute(path, shared, monkeypatch, tiny=True)
+def test_it_runs_at_a_tiny_size(path, shared):
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell("%reset -f"))
+    client = nbclient.NotebookClient(notebook, timeout=600, km=shared)
+    client.execute()
+    client.kc.stop_channels()
 
 
 @pytest.mark.slow
 @every
 def test_it_runs_at_full_size(path, tmp_path, monkeypatch):
-    execute(path, tmp_path, monkeypatch, tiny=False)
+    """In a kernel of its own."""
+    monkeypatch.setenv("MSAE_NOTEBOOK_TINY", "0")
+    monkeypatch.setenv("PYTHONPATH", IMPORTS)
+    resources = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(nbformat.read(path, as_version=4), timeout=1800, resources=resources).execute()
 
 
 @every

@@ -44,7 +44,7 @@ OPTIONAL = {"triton"}
 
 
 def part_of(path: Path) -> str:
-    """The layer a file belongs to: ``sae`` for msae/sae/codes.py, ``cli`` for msae/cli/train.py, ``msae`` for its root."""
+    """The layer a file belongs to: ``sae`` for msae/sae/codes.py, ``cli`` for msae/cli/, ``msae`` for its root."""
     parts = path.relative_to(ROOT).parts
     if parts[0] == "dashboards":
         return parts[1]
