@@ -12,6 +12,7 @@ and its score the mean of the levels' held-out FVU at L0 = k.
 2. *Rule*: lr = c · d_sae^a · batch^b · steps^s, fitted to the vertices of the parabolas through the three best rates,
    each weighted by its curvature. Beside it, what `default_lr` as it stands loses against the best of the grid.
 3. *Around it*: every other setting changed by itself, at the default rate (the schedule also at twice and half of it).
+4. *AuxK*: in every step, every second, every fourth, and never, at the default rate and where more or fewer die.
 
 A cell's result is a line of `cells.jsonl` as soon as it is there; a cell that has its line is not trained again.
 """
@@ -73,7 +74,9 @@ class Study:
     sources: tuple[Literal["demo", "forest"], ...] = ("demo", "forest")
     rows: Path | None = None
     rows_k: int = 32
+    rates: bool = True
     around: bool = True
+    auxk: bool = True
     threads: int = torch.get_num_threads()
 
 
@@ -109,18 +112,20 @@ def main(study: Study) -> None:
     torch.set_num_threads(study.threads)
     sources = load_sources(study)
     train = Journal(study.out / "cells.jsonl", lambda cell: train_cell(cell, sources[cell.source]))
-    searches = [search(train, start) for start in starts(study, sources)]
-    rule = fit(searches)
-    show_searches(searches)
-    show_rule(rule, searches)
-    around = vary(train, study, sources) if study.around else []
-    if around:
-        show_around(around)
-    write_html(figure(searches), study.out / "training_study.html")
-    write_json(
-        study.out / "training_study.json",
-        {"rule": rule, "rates": [found.as_dict() for found in searches], "around": around},
-    )
+    results: dict[str, Any] = {}
+    if study.rates:
+        searches = [search(train, start) for start in starts(study, sources)]
+        results |= {"rule": fit(searches), "rates": [found.as_dict() for found in searches]}
+        show_searches(searches)
+        show_rule(results["rule"], searches)
+        write_html(figure(searches), study.out / "training_study.html")
+    if study.around:
+        results["around"] = vary(train, study, sources)
+        show_around(results["around"])
+    if study.auxk:
+        results["auxk"] = vary_auxk(train, study, sources)
+        show_auxk(results["auxk"])
+    write_json(study.out / "training_study.json", results)
 
 
 def load_sources(study: Study) -> dict[str, Rows]:
@@ -162,6 +167,7 @@ def train_cell(cell: Cell, rows: Rows) -> dict[str, Any]:
         beta1=cell.beta1,
         beta2=cell.beta2,
         auxk_alpha=cell.auxk_alpha,
+        auxk_every=cell.auxk_every,
         auxk_residual=cell.auxk_residual,
         dead_after_tokens=max(1, round(cell.dead_after * cell.tokens)),
         grad_clip=cell.grad_clip,
@@ -260,6 +266,27 @@ def vary(train: Callable[[Cell], dict[str, Any]], study: Study, sources: dict[st
     return out
 
 
+AUXK: dict[str, dict[str, Any]] = {
+    "never": {"auxk_alpha": 0.0},
+    "every step": {},
+    "every 2nd": {"auxk_every": 2},
+    "every 4th": {"auxk_every": 4},
+}
+
+
+def vary_auxk(train: Callable[[Cell], dict[str, Any]], study: Study, sources: dict[str, Rows]) -> list[dict[str, Any]]:
+    """AuxK in all, some, or no steps, at the default rate, twice and half of it: more latents die at a higher one."""
+    batch = sorted(study.batches)[len(study.batches) // 2]
+    out: list[dict[str, Any]] = []
+    for source, d_sae, factor in itertools.product(sources, study.sizes, (0.5, 1, 2)):
+        lr = factor * default_rate(d_sae, batch, study.tokens)
+        cell = Cell(source=source, d_sae=d_sae, batch=batch, tokens=study.tokens, lr=lr)
+        found = {name: train(replace(cell, **changed)) for name, changed in AUXK.items()}
+        figures = {name: {"score": result["score"], "dead": result.get("dead")} for name, result in found.items()}
+        out.append({"source": source, "d_sae": d_sae, "lr": lr, **figures})
+    return out
+
+
 def best_of(train: Callable[[Cell], dict[str, Any]], cell: Cell, factors: tuple[float, ...]) -> dict[str, Any]:
     results = [train(replace(cell, lr=cell.lr * factor)) for factor in factors]
     return min((result for result in results if result["score"] is not None), key=lambda result: result["score"])
@@ -336,6 +363,17 @@ def show_around(around: list[dict[str, Any]]) -> None:
         mean = _mean([row["change"] for row in rows.values()])
         table.add_row(name or "the defaults", f"{mean:+.2%}", *shown)
     Console(width=40 + 16 * len(columns)).print(table)
+
+
+def show_auxk(rows: list[dict[str, Any]]) -> None:
+    table = Table(title="Mean held-out FVU and the share of dead latents, with AuxK in these steps")
+    for heading in ("source", "d_sae", "learning rate", *AUXK):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        found = [row[name] for name in AUXK]
+        shown = ["failed" if f["score"] is None else f"{f['score']:.4f}, {f['dead']:.1%}" for f in found]
+        table.add_row(row["source"], f"{row['d_sae']:,}", f"{row['lr']:.2g}", *shown)
+    Console(width=100).print(table)
 
 
 def _mean(values: list[float]) -> float:

@@ -297,15 +297,21 @@ class Trainer:
             widths=widths,
             weights=nesting.weights(len(widths)),
             variance=self.scaling.scaled_variance,
-            auxk_alpha=config.auxk_alpha,
+            auxk_alpha=self._auxk_alpha,
             auxk_widths=auxk_widths,
             auxk_weights=auxk_weights,
             dead=self._dead_or_none(),
             n_dead=self._n_dead,
         )
 
+    @property
+    def _auxk_alpha(self) -> float:
+        """The next step's α."""
+        every = self.config.auxk_every
+        return self.config.auxk_alpha * every if (self.steps_done + 1) % every == 0 else 0.0
+
     def _dead_or_none(self) -> Bool[Tensor, " d_sae"] | None:
-        if self.config.auxk_alpha == 0 or self.tokens_done < self.config.silent_tokens_until_dead:
+        if self._auxk_alpha == 0 or self.tokens_done < self.config.silent_tokens_until_dead:
             return None
         dead = self.silence.dead()
         some = dead.any() if self._n_dead is None else sum(self._n_dead) > 0

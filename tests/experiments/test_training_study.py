@@ -46,7 +46,7 @@ def study_of(script, out: Path, rows: Path, **changes):
 
 def test_every_cell_is_trained_once_and_kept(script, rows, tmp_path, capsys):
     out = tmp_path / "out"
-    script.main(study_of(script, out, rows, around=False))
+    script.main(study_of(script, out, rows, around=False, auxk=False))
     first = (out / "cells.jsonl").read_text()
     said = capsys.readouterr().out
     assert "the default rate loses" in said and "known" in said
@@ -59,7 +59,7 @@ def test_every_cell_is_trained_once_and_kept(script, rows, tmp_path, capsys):
     # A kill left half a line: only that cell is trained again.
     lines = first.splitlines(keepends=True)
     (out / "cells.jsonl").write_text("".join(lines[:-1]) + lines[-1][:20])
-    script.main(study_of(script, out, rows, around=False))
+    script.main(study_of(script, out, rows, around=False, auxk=False))
     again = [json.loads(line) for line in (out / "cells.jsonl").read_text().splitlines()]
     untimed = [[{k: v for k, v in line.items() if k != "cpu_seconds"} for line in run] for run in (cells, again)]
     assert untimed[0] == untimed[1]
@@ -86,3 +86,14 @@ def test_shapes_of_decay_start_at_one_and_end_at_zero(script):
         trainer.steps_done += 1
     assert rates[:6] == [0.5, 1, 1, 1, 1, 1]
     assert rates[6:] == pytest.approx([0.9045085, 0.6545085, 0.3454915, 0.0954915])
+
+
+def test_auxk_in_some_steps_is_set_beside_all_and_none(script, rows, tmp_path, capsys):
+    out = tmp_path / "out"
+    script.main(study_of(script, out, rows, rates=False, around=False))
+    found = json.loads((out / "training_study.json").read_text())["auxk"]
+    assert [row["lr"] / found[1]["lr"] for row in found] == [0.5, 1, 2]
+    cells = [json.loads(line)["cell"] for line in (out / "cells.jsonl").read_text().splitlines()]
+    ways = {(cell["auxk_alpha"] > 0, cell["auxk_every"]) for cell in cells}
+    assert ways == {(True, 1), (True, 2), (True, 4), (False, 1)}
+    assert "every 2nd" in capsys.readouterr().out

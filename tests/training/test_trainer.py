@@ -109,18 +109,39 @@ def test_jumprelu_starts_at_and_is_held_near_its_target():
     assert metrics[-1].l0 == pytest.approx(4, rel=0.3)
 
 
-def test_auxk_revives_dead_latents():
-    def revived(alpha):
+def test_auxk_revives_dead_latents_in_every_step_or_in_some():
+    def revived(alpha, every=1):
         sae = SparseAutoencoder(D_IN, 64, BatchTopK(k=1), FixedPrefixes((16, 64)))
         with torch.no_grad():
             sae.b_enc[::2] -= 1.5
-        config = TrainConfig(n_tokens=300 * 256, batch_size=256, lr=5e-3, dead_after_tokens=1280, auxk_alpha=alpha)
+        auxk = {"auxk_alpha": alpha, "auxk_every": every}
+        config = TrainConfig(n_tokens=150 * 256, batch_size=256, lr=1e-2, dead_after_tokens=1280, **auxk)
         trainer = Trainer(sae, config, rows(5_000))
-        for step in range(300):
+        for step in range(150):
             trainer.step(rows(256, seed=step))
         return (~trainer.silence.dead()[::2]).float().mean().item()
 
-    assert revived(1 / 32) > revived(0.0) + 0.15
+    without = revived(0.0)
+    assert revived(1 / 32) > without + 0.15
+    assert revived(1 / 32, every=3) > without + 0.15
+
+
+def test_auxk_weighs_as_much_in_some_steps_as_in_all():
+    def steps(every):
+        sae = SparseAutoencoder(D_IN, 64, BatchTopK(k=1), FixedPrefixes((16, 64)))
+        with torch.no_grad():
+            sae.b_enc[::2] -= 1.5
+        config = TrainConfig(n_tokens=12 * 256, batch_size=256, lr=1e-9, dead_after_tokens=256, auxk_every=every)
+        trainer = Trainer(sae, config, rows(5_000))
+        return [trainer.step(rows(256, seed=step)) for step in range(12)]
+
+    def added(step):
+        return (step.losses.total - step.losses.levels.mean()).item()
+
+    always, some = steps(1), steps(3)
+    assert [step.step for step in some if step.losses.auxk > 0] == [3, 6, 9, 12]
+    assert added(some[-1]) == pytest.approx(3 * added(always[-1]), rel=1e-3)
+    assert added(some[-2]) == pytest.approx(0, abs=1e-6)
 
 
 def test_schedule_is_warmup_stable_decay():
@@ -179,6 +200,7 @@ def test_a_dead_level_is_named():
         ({"warmup_fraction": 0.6, "decay_fraction": 0.6}, "warmup_fraction"),
         ({"kernel": "magic"}, "kernel"),
         ({"auxk_residual": "some"}, "auxk_residual"),
+        ({"auxk_every": 0}, "auxk_every"),
     ],
     ids=str,
 )
