@@ -11,6 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dash import dcc
+from dash.development.base_component import Component
 
 import msae
 from msae.studies.analyze_run import analyze_run
@@ -29,6 +31,18 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory) -> msae.Run:
     run, _ = run_demo(TINY, folder / "run", folder / "acts", progress=False)
     analyze_run(run, progress=False)
     return run
+
+
+def links_of(tree) -> list[dcc.Link]:
+    """Every link of a component tree, in its order."""
+    parts = tree if isinstance(tree, list | tuple) else [tree]
+    found = []
+    for part in parts:
+        if isinstance(part, Component):
+            found += [part] if isinstance(part, dcc.Link) else links_of(getattr(part, "children", None))
+        elif isinstance(part, list | tuple):
+            found += links_of(part)
+    return found
 
 
 @contextmanager
@@ -77,7 +91,7 @@ def open_page(browser):
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(20_000)
         page.on("console", lambda said: wrong.append(f"console: {said.text}") if said.type == "error" else None)
         page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
         page.on(

@@ -32,12 +32,7 @@ def render(tables: RunTables, address: Address) -> Component:
     more = [html.P(f"and {len(found) - SHOWN:,} more", className="note")] if len(found) > SHOWN else []
     return html.Div(
         [
-            level_steps(
-                levels,
-                level,
-                lambda text: absorption_href(address.latent, child if address.latent is not None else None, level=text),
-                label="Level of the parents",
-            ),
+            level_steps(levels, level, lambda text: absorption_href(level=text), label="Level of the parents"),
             html.Ol(items, className="picks") if items else html.P("none that could be tested", className="note"),
             *more,
         ]

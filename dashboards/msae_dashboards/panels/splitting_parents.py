@@ -36,11 +36,12 @@ def render(tables: RunTables, address: Address) -> Component:
     items = [_item(tables, row, row["parent"] == address.latent, kept) for row in rows]
     more = [html.P(f"and {len(found) - SHOWN:,} more", className="note")] if len(found) > SHOWN else []
     choices = [
-        (label, _href(address.latent, {**kept, "sort": name}), name == order) for name, (label, _) in ORDERS.items()
+        (label, splitting_href(address.latent, **{**kept, "sort": name}), name == order)
+        for name, (label, _) in ORDERS.items()
     ]
     return html.Div(
         [
-            level_steps(levels, level, lambda text: _href(address.latent, {**kept, "level": text}), label="Level"),
+            level_steps(levels, level, lambda text: splitting_href(None, **{**kept, "level": text}), label="Level"),
             steps(choices, label="Order"),
             html.Ol(items, className="picks") if items else html.P("none", className="note"),
             *more,
@@ -67,10 +68,6 @@ def ranked(tables: RunTables, address: Address) -> Int[np.ndarray, " parents"]:
     _, column = ORDERS[order_of(address)]
     order = np.lexsort((table["parent"].to_numpy(), -table[column].to_numpy().astype(float)))
     return order if level is None else order[table["parent_level"].to_numpy()[order] == level]
-
-
-def _href(parent: int | None, kept: dict[str, str]) -> str:
-    return splitting_href(parent, **kept)
 
 
 def _item(tables: RunTables, row: dict, here: bool, kept: dict[str, str]) -> Component:
