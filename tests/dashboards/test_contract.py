@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
@@ -37,14 +38,14 @@ def test_a_panel_shows_a_real_run_and_converts(panel: Panel, tables: RunTables) 
 def test_a_panel_without_its_table_says_what_to_run(panel: Panel, demo_run, tmp_path) -> None:
     for damage in ("gone", "half-written"):
         path = tmp_path / damage
-        shutil.copytree(demo_run.path, path)
+        shutil.copytree(demo_run.path, path, copy_function=os.link)
         tables = RunTables(path)
         for name in panel.needs:
             file = tables.path_of(name)
-            if damage == "gone":
-                file.unlink()
-            else:
-                file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+            whole = file.read_bytes()
+            file.unlink()  # the link: what is written now is another file
+            if damage == "half-written":
+                file.write_bytes(whole[: len(whole) // 2])
         page = to_html(show(panel, tables, Address(page="", latent=3)))
         if panel.needs and not (damage == "half-written" and panel.needs == ("metrics",)):
             assert "msae " in page and str(path) in page and 'class="notice"' in page, damage
@@ -57,3 +58,9 @@ def test_a_page_renders_from_its_address_alone(page: Page, tables: RunTables) ->
         tree = page.render(tables, Address(page=page.name, latent=latent, query=query))
         if page.exported:
             assert "<h1" in to_html(tree)
+
+
+def test_commands_that_are_suggested_name_the_run_as_it_is_called(tables: RunTables) -> None:
+    for name in ("splitting", "compare"):
+        page = next(page for page in PAGES if page.name == name)
+        assert f"msae train --independent {tables.title}<" in to_html(page.render(tables, Address(page=name)))

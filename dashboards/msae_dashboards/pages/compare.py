@@ -52,9 +52,9 @@ def render(tables: RunTables, address: Address) -> Component:
     hint = html.P(
         [
             "To put another run beside this one on the same tokens: ",
-            html.Code(f"msae compare {tables.run.path.name} OTHER", className="shell"),
+            html.Code(f"msae compare {tables.title} OTHER", className="shell"),
             ". After ",
-            html.Code(f"msae train --independent {tables.run.path.name}", className="shell"),
+            html.Code(f"msae train --independent {tables.title}", className="shell"),
             " OTHER may be left out.",
         ],
         className="note",

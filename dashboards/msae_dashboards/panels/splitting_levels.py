@@ -35,10 +35,9 @@ def render(tables: RunTables, address: Address) -> Component:
     """One row a pair of levels; below, one a pair of SAEs."""
     own = pairs_of_levels(tables.table("splitting_levels"), SPLITTING_LEVELS, COLUMNS, "Splitting between levels")
     if not tables.has(INDEPENDENT):
-        run = tables.run.path.name
         said = (
             "Beside SAEs of the same widths that were trained apart: train them with ",
-            html.Code(f"msae train --independent {run}", className="shell"),
+            html.Code(f"msae train --independent {tables.title}", className="shell"),
             ", then analyze the run again.",
         )
         return html.Div([own, html.P(said, className="note")])
