@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -90,6 +91,14 @@ class RunTables:
         table = self._read(name, "sorted", SortedTable)
         return self._read(name, f"{column}={value}", lambda path: table.rows(column, value).to_pylist(), keep=False)
 
+    def where(self, name: str, value: int, *columns: str) -> list[dict[str, Any]]:
+        """The rows of a table of numbers in which one of `columns` is `value`, in the table's order. For tables that
+        are not sorted by it: they are kept whole, as arrays."""
+        held = self._read(name, "arrays", _arrays)
+        places = np.flatnonzero(np.logical_or.reduce([held[column] == value for column in columns]))
+        rows = zip(*(array[places].tolist() for array in held.values()), strict=True)
+        return [dict(zip(held, row, strict=True)) for row in rows]
+
     def made(self, name: str, what: str, make: Callable[[pa.Table], T]) -> T:
         """What `make` makes of a table, kept under `what` as tables are."""
         return self._read(name, what, lambda path: make(pq.read_table(path)))
@@ -140,6 +149,12 @@ class RunTables:
     def _missing(self, name: str, why: str) -> MissingTableError:
         command = COMPARE if name.startswith("compare/") else MADE_BY.get(name, ANALYZE)
         return MissingTableError(name, self.path_of(name), why, command.format(run=self.run.path))
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """Column by column, since the whole twice would be most of a server's memory."""
+    names = pq.read_schema(path).names
+    return {name: pq.read_table(path, columns=[name])[name].to_numpy() for name in names}
 
 
 def _identity(path: Path) -> Identity:

@@ -19,7 +19,7 @@ from msae.core.files import write_atomically
 OK, FEW, NEVER = "ok", "too few tokens", "never fires"
 MEANING = b"description"
 ROW = "msae:row"
-GROUP_ROWS = 1 << 14
+GROUP_ROWS = 1 << 12
 """Rows a Parquet row group: a reader that wants one latent's rows decodes these many, not all."""
 
 

@@ -49,6 +49,14 @@ def test_the_tables_of_a_run(demo_run) -> None:
     assert tables.analysis()["sample"]["n_tokens"] == 12_000
 
 
+def test_rows_where_any_of_some_columns_has_a_value(demo_run) -> None:
+    tables, pairs = RunTables(demo_run.path), pq.read_table(demo_run.results / "pairs.parquet").to_pylist()
+    latent = pairs[len(pairs) // 2]["b"]
+    assert tables.where("pairs", latent, "a", "b") == [row for row in pairs if latent in (row["a"], row["b"])] != []
+    assert tables.where("pairs", latent, "b") == [row for row in pairs if row["b"] == latent]
+    assert tables.where("pairs", -1, "a", "b") == []
+
+
 def test_a_table_that_changed_is_read_again(demo_run, tmp_path) -> None:
     shutil.copytree(demo_run.path, tmp_path / "run")
     tables = RunTables(tmp_path / "run")

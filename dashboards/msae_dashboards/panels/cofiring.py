@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from dash.development.base_component import Component
 
 from msae_dashboards.address import Address
@@ -25,9 +24,7 @@ def render(tables: RunTables, address: Address) -> Component:
 
 def partners(tables: RunTables, latent: int) -> list[tuple[int, dict[str, Any]]]:
     """Every latent of the table of pairs that fires with `latent`, and the pair's row, the highest phi first."""
-    pairs = tables.table("pairs")
-    a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
-    rows = pairs.take(np.flatnonzero((a == latent) | (b == latent))).to_pylist()
+    rows = tables.where("pairs", latent, "a", "b")
     found = [(row["b"] if row["a"] == latent else row["a"], row) for row in rows]
     return sorted(found, key=lambda pair: -pair[1]["phi"])
 

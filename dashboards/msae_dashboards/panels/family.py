@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from dash import html
 from dash.development.base_component import Component
 
@@ -22,17 +21,11 @@ def render(tables: RunTables, address: Address) -> Component:
     latent = latent_of(tables, address)
     parts = []
     for of, other, title in (("child", "parent", "Parents"), ("parent", "child", "Children")):
-        rows = edges(tables, of, latent)
+        rows = tables.where("tree", latent, of)  # the strongest first
         found = [(linked(tables, row[other]), f"{row['strength']:.2f}", _said(row)) for row in rows[:SHOWN]]
         more = [html.P(f"and {len(rows) - SHOWN} more", className="note")] if len(rows) > SHOWN else []
         parts += [html.H3(f"{title} ({len(rows)})"), ranking(found, label=title), *more]
     return html.Div(parts)
-
-
-def edges(tables: RunTables, of: str, latent: int) -> list[dict[str, Any]]:
-    """The edges of the tree whose `of` (``parent`` or ``child``) is the latent, the strongest first."""
-    tree = tables.table("tree")
-    return tree.take(np.flatnonzero(tree[of].to_numpy() == latent)).to_pylist()
 
 
 def _said(row: dict[str, Any]) -> str:

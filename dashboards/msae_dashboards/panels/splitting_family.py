@@ -11,7 +11,6 @@ from dash.development.base_component import Component
 
 from msae.analysis.measurements.splitting import ALL_LATER
 from msae_dashboards.address import Address, feature_href, tree_href
-from msae_dashboards.panels.family import edges
 from msae_dashboards.panels.latent import introduced, latent_of, linked
 from msae_dashboards.panels.panel import Panel
 from msae_dashboards.primitives import Content, figures, level_chip, meter, number, share, small_table
@@ -98,7 +97,8 @@ def _bar(tables: RunTables, row: dict[str, Any], children: list[tuple[int, float
 
 
 def _table(tables: RunTables, row: dict[str, Any], children: list[tuple[int, float]]) -> Component:
-    own = {edge["child"]: edge for edge in edges(tables, "parent", row["parent"])} if tables.has("tree") else {}
+    found = tables.where("tree", row["parent"], "parent") if tables.has("tree") else []
+    own = {edge["child"]: edge for edge in found}
     head: list[Content] = ["child", "share of covered tokens", "P(child | parent)", "P(parent | child)", "strength"]
     body: list[list[Content]] = []
     for latent, part in children[:LISTED]:

@@ -8,7 +8,6 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from msae_dashboards.address import Address, tree_href
-from msae_dashboards.panels.family import edges
 from msae_dashboards.panels.latent import latent_of, linked
 from msae_dashboards.panels.panel import Panel
 from msae_dashboards.primitives import meter, number, share
@@ -20,7 +19,7 @@ SHOWN = 40
 def render(tables: RunTables, address: Address) -> Component:
     """One block a parent, the strongest edge first."""
     latent = latent_of(tables, address)
-    rows = edges(tables, "child", latent)
+    rows = tables.where("tree", latent, "child")
     if not rows:
         return html.P("none: it is a root, or fires too rarely to be tested", className="note")
     near = {edge.parent for edge in tables.branches().nearest[latent]}
