@@ -234,6 +234,7 @@ def to_feature(page: Page, latent: int) -> tuple[float, float]:
     shown = (
         f"() => document.querySelector('#page h1')?.textContent === 'Feature {latent}' && "
         "document.querySelector('.examples .strip, .examples .note') && "
+        "document.querySelectorAll('.histogram .bars').length === document.querySelectorAll('.histogram').length && "
         "[...document.querySelectorAll('.figure')].every((figure) => figure.querySelector('.main-svg'))"
     )
     with page.expect_response(lambda got: "_dash-update-component" in got.url) as got:

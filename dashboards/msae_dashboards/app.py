@@ -15,7 +15,7 @@ from dash.exceptions import DependencyException
 from msae.core.errors import MsaeError
 from msae_dashboards import shell
 from msae_dashboards.address import Address
-from msae_dashboards.markup import packed
+from msae_dashboards.packing import packed
 from msae_dashboards.pages import PAGES, Page
 from msae_dashboards.pages.page import not_found
 from msae_dashboards.panels.panel import missing

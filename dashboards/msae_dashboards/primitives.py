@@ -66,11 +66,10 @@ class FeatureLink:
     @classmethod
     def of(cls, component: Component) -> FeatureLink | None:
         """None for any other component."""
-        props = component.to_plotly_json()["props"]
-        if props.get("className") != "feature-link":
+        if getattr(component, "className", None) != "feature-link":
             return None
-        link, *chip, tokens = props["children"]
-        latent = int(props["data-latent"])
+        link, *chip, tokens = component.children
+        latent = int(getattr(component, "data-latent"))
         level = int(chip[0].children.removeprefix("L")) if chip else None
         href = None if link.href == feature_href(latent) else link.href
         return cls(latent, level, tuple(token.children for token in tokens.children), href)

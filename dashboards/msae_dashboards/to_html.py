@@ -25,6 +25,7 @@ Compact = Callable[[Component, Link], str | None]
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 RENAMED = {"className": "class", "htmlFor": "for", "tabIndex": "tabindex", "colSpan": "colspan", "rowSpan": "rowspan"}
 IGNORED = {"children", "id", "style", "n_clicks", "disable_n_clicks", "key", "figure", "config", "refresh", "href"}
+OF_ITSELF = {"available_properties", "available_wildcard_properties"}
 UNSAFE_TAGS = {"script", "iframe", "object", "embed", "base", "meta", "link"}
 _NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_-]*$")
 
@@ -55,6 +56,14 @@ def embedded_json(value: Any) -> str:
     return f'<script type="application/json">{embedded(value)}</script>'
 
 
+def given(component: Component) -> dict[str, Any]:
+    """The props a component was given, by name: it holds them in an order that changes from process to process. Its
+    own `to_plotly_json` looks for each that it could have been given, most of the time that a page of thousands takes.
+    """
+    held = vars(component)
+    return {name: held[name] for name in sorted(held) if name[0] != "_" and name not in OF_ITSELF}
+
+
 def _pieces(tree: Any, link: Link, compact: Compact) -> Iterable[str]:
     if tree is None or isinstance(tree, bool):
         return
@@ -69,8 +78,7 @@ def _pieces(tree: Any, link: Link, compact: Compact) -> Iterable[str]:
 
 
 def _component(component: Component, link: Link, compact: Compact) -> Iterable[str]:
-    shape = component.to_plotly_json()
-    namespace, kind, props = shape["namespace"], shape["type"], shape["props"]
+    namespace, kind, props = component._namespace, component._type, given(component)
     if namespace == "dash_html_components":
         yield from _element(kind.lower(), props, link, compact)
     elif (namespace, kind) == ("dash_core_components", "Link"):
@@ -80,6 +88,8 @@ def _component(component: Component, link: Link, compact: Compact) -> Iterable[s
         yield from _graph(props)
     elif (namespace, kind) == (NAMESPACE, "TokenStrip"):
         yield strip_html(props["texts"], props["ids"], props["marks"], props["position"])
+    elif (namespace, kind) == (NAMESPACE, "Markup"):
+        yield f"<{props['tag']}{_attributes(props['attributes'])}>{props['html']}</{props['tag']}>"
     else:
         raise ConversionError(f"{namespace}.{kind} has no static form: panels use dash.html, dcc.Graph and dcc.Link")
 

@@ -1,14 +1,14 @@
-"""Figures about latents: how often they fire, how strongly, and what their direction does to the logits."""
+"""Figures about latents: how often they fire."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
 
-from msae.plots.theme import GREEN, LINE_WIDTH, ORANGE, level_color, level_dash, panel_layout
+from msae.plots.theme import LINE_WIDTH, level_color, level_dash, panel_layout
 
 DENSITY_BINS = 40
 
@@ -40,40 +40,6 @@ def density_figure(density_by_level: Mapping[int, Float[np.ndarray, " latents"]]
     drawn.update_xaxes(title="share of tokens on which a latent fires", **ticks)
     drawn.update_yaxes(title="share of the level's latents", tickformat=".0%", rangemode="tozero")
     return drawn
-
-
-def activation_figure(counts: Sequence[int], largest: float, *, height: int = 170) -> go.Figure:
-    """Bars over (0, `largest`], equally wide."""
-    return _bars(counts, 0.0, largest, {"color": ORANGE}, "activations", height)
-
-
-def logit_figure(counts: Sequence[int], low: float, high: float, *, height: int = 170) -> go.Figure:
-    """Bars over [`low`, `high`], those below zero in another colour."""
-    above = [int(middle >= 0) for middle in _middles(low, high, len(counts))]
-    scale = {"cmin": 0, "cmax": 1, "colorscale": [[0, ORANGE], [1, GREEN]]}
-    return _bars(counts, low, high, {"color": above, **scale}, "tokens", height)
-
-
-def _bars(
-    counts: Sequence[int], low: float, high: float, marker: Mapping[str, object], what: str, height: int
-) -> go.Figure:
-    width = (high - low) / len(counts)
-    drawn = go.Figure(layout=panel_layout(height, margin={"l": 44, "r": 8, "t": 8, "b": 30}))
-    drawn.add_bar(
-        x0=float(f"{low + width / 2:.5g}"),
-        dx=float(f"{width:.5g}"),
-        y=list(counts),
-        marker={**marker, "line": {"width": 0}},
-        hovertemplate=f"%{{x:.3g}} ± {width / 2:.2g}: %{{y:,}} {what}<extra></extra>",
-    )
-    drawn.update_layout(bargap=0.06)
-    drawn.update_yaxes(nticks=4, rangemode="tozero")
-    return drawn
-
-
-def _middles(low: float, high: float, n: int) -> Float[np.ndarray, " n"]:
-    edges = np.linspace(low, high, n + 1)
-    return (edges[:-1] + edges[1:]) / 2
 
 
 def _percent(share: float) -> str:

@@ -60,7 +60,7 @@ def test_styles_classes_and_wildcards_by_hand() -> None:
     tree = html.Label(
         "x", className="a b", htmlFor="f", style={"--a": "0.5", "fontSize": "3px"}, **{"aria-hidden": True}
     )
-    assert to_html(tree) == '<label class="a b" for="f" aria-hidden="true" style="--a:0.5;font-size:3px">x</label>'
+    assert to_html(tree) == '<label aria-hidden="true" class="a b" for="f" style="--a:0.5;font-size:3px">x</label>'
     assert to_html([None, True, 3, html.Br()]) == "3<br>"
 
 

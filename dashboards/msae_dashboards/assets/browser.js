@@ -14,11 +14,7 @@
   }
 
   const cells = (window.dashAgGridComponentFunctions = window.dashAgGridComponentFunctions || {});
-  cells.FeatureLink = ({ data }) => {
-    if (!data) return null;
-    const href = `/feature/${data.latent}`;
-    return h("a", { href, onClick: window.msae.follow }, String(data.latent));
-  };
+  cells.FeatureLink = ({ data }) => (data ? h("a", { href: `/feature/${data.latent}` }, String(data.latent)) : null);
   cells.LevelChip = ({ value }) =>
     value == null ? null : h("span", { className: `chip level-${value % 7}`, "aria-label": `level ${value}` }, `L${value}`);
   cells.TokenList = ({ data }) =>

@@ -7,12 +7,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from dash import dcc
 from dash.development.base_component import Component
 from plotly.utils import PlotlyJSONEncoder
 
 from msae.plots.theme import template
 from msae_dashboards.primitives import FeatureLink
-from msae_dashboards.to_html import Link, embedded_json
+from msae_dashboards.to_html import Link, embedded_json, given
 from msae_dashboards.token_strip import TokenStrip
 
 
@@ -29,12 +30,11 @@ class Shared:
 
     def compact(self, component: Component, link: Link) -> str | None:
         """The short form of a token strip, link to a feature or figure; None for anything else."""
-        shape = component.to_plotly_json()
         if isinstance(component, TokenStrip):
-            return self._strip(shape["props"])
+            return self._strip(given(component))
         if (named := FeatureLink.of(component)) is not None:
             return self._link(named, link)
-        return self._figure(shape["props"]) if shape["type"] == "Graph" else None
+        return self._figure(given(component)) if isinstance(component, dcc.Graph) else None
 
     def as_json(self) -> dict[str, Any]:
         """What the pages' script needs: [text, id] of each token and [latent, level, *tokens] of each link to a

@@ -12,7 +12,7 @@ from msae_dashboards.address import features_href
 from msae_dashboards.feature_index import FeatureIndex
 from msae_dashboards.live.continuations import Written
 from msae_dashboards.live.firing import Firing
-from msae_dashboards.markup import packed
+from msae_dashboards.packing import packed
 from msae_dashboards.panels.panel import titled
 from msae_dashboards.primitives import feature_link, level_chip, level_link, number, small_table, token_chip
 from msae_dashboards.token_strip import broken, token_strip

@@ -52,21 +52,22 @@ class FeatureCell:
 def feature(run: str | Path | Run, latent: int) -> FeatureCell:
     """The feature page's panels of one latent of `run` (a run or its folder), to be shown in a notebook's cell.
 
-    It needs neither a server nor a network, and about 2 MB, since plotly.js is inside it. Raises `CheckpointError` when
-    there is no run, `MissingTableError` when it is not analyzed, `UnknownLatentError` when it has no such latent.
+    It needs neither a server nor a network. Raises `CheckpointError` when there is no run, `MissingTableError` when it
+    is not analyzed, `UnknownLatentError` when it has no such latent.
     """
     tables = RunTables(run.path if isinstance(run, Run) else run)
     address = Address(page=feature_page.PAGE.name, latent=latent)
     title = f"Feature {latent_of(tables, address)} of {tables.title}"
     shared = Shared()
     body = dhtml.Div([dhtml.H1(title), feature_page.columns(tables, address)], className="page")
+    inner = to_html(body, _nowhere, shared.compact)
     document = DOCUMENT.substitute(
         title=html.escape(title),
         style=_joined(STYLES),
-        body=to_html(body, _nowhere, shared.compact),
+        body=inner,
         scripts=_joined(SCRIPTS),
         data=embedded(shared.as_json()),
-        plotly=packed_plotly(),
+        plotly=packed_plotly() if 'class="plot"' in inner else "",
     )
     return FeatureCell(title, document)
 

@@ -16,7 +16,7 @@ from msae_dashboards.address import Address
 from msae_dashboards.feature_index import FeatureIndex
 from msae_dashboards.live import Continuations, LiveModel, Wish, shown
 from msae_dashboards.live.firing import Firing
-from msae_dashboards.markup import packed
+from msae_dashboards.packing import packed
 from msae_dashboards.pages.page import Page
 from msae_dashboards.panels.panel import missing, titled
 from msae_dashboards.primitives import feature_link, number

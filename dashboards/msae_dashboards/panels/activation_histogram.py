@@ -5,11 +5,11 @@ from __future__ import annotations
 from dash import html
 from dash.development.base_component import Component
 
-from msae.plots.features import activation_figure
 from msae_dashboards.address import Address
+from msae_dashboards.histogram import histogram
 from msae_dashboards.panels.latent import latent_of
 from msae_dashboards.panels.panel import Panel
-from msae_dashboards.primitives import figure, number
+from msae_dashboards.primitives import number
 from msae_dashboards.tables import RunTables
 
 
@@ -20,7 +20,7 @@ def render(tables: RunTables, address: Address) -> Component:
         return html.P("It never fires on the sample.", className="note")
     counts, largest = rows[0]["counts"], rows[0]["max"]
     label = f"Histogram of {sum(counts):,} nonzero activations, the largest {number(largest, 2)}"
-    return figure(activation_figure(counts, largest), label=label, height=170)
+    return histogram(counts, 0.0, largest, what="activations", label=label)
 
 
 PANEL = Panel(

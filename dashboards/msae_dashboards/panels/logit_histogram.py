@@ -5,11 +5,11 @@ from __future__ import annotations
 from dash import html
 from dash.development.base_component import Component
 
-from msae.plots.features import logit_figure
 from msae_dashboards.address import Address
+from msae_dashboards.histogram import histogram
 from msae_dashboards.panels.latent import latent_of
 from msae_dashboards.panels.panel import Panel
-from msae_dashboards.primitives import figure, number
+from msae_dashboards.primitives import number
 from msae_dashboards.tables import RunTables
 
 
@@ -20,7 +20,7 @@ def render(tables: RunTables, address: Address) -> Component:
         return html.P("none", className="note")
     low, high, counts = rows[0]["low"], rows[0]["high"], rows[0]["counts"]
     label = f"Histogram of {sum(counts):,} logits from {number(low, 2)} to {number(high, 2)}"
-    return figure(logit_figure(counts, low, high), label=label, height=170)
+    return histogram(counts, low, high, what="tokens", label=label, signed=True)
 
 
 PANEL = Panel(

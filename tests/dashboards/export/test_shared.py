@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
 import pytest
 from dash import html
 
-from msae.plots.features import activation_figure
+from msae.plots.features import density_figure
 from msae_dashboards.export.shared import Shared
 from msae_dashboards.primitives import feature_link, figure, token_strip
 from msae_dashboards.to_html import to_html
@@ -58,9 +59,9 @@ def test_text_of_tokens_is_in_the_data_alone(hostile):
 
 def test_a_figure_leaves_its_template_to_the_shared_script():
     shared = Shared()
-    plot = figure(activation_figure([1, 2, 3], 3.0), label="three bars", height=170)
+    plot = figure(density_figure({0: np.array([0.1, 0.1, 0.01])}), label="two densities", height=300)
     short, long = to_html(plot, compact=shared.compact), to_html(plot)
     content = json.loads(re.search(r'<script type="application/json">(.*)</script>', short)[1])
     assert "template" not in content["layout"] and "colorway" in shared.as_json()["template"]["layout"]
-    assert content["data"][0]["y"] == [1, 2, 3]
-    assert len(short) < 0.6 * len(long)
+    assert content["data"][0]["name"] == "level 0"
+    assert len(short) < 0.7 * len(long)
