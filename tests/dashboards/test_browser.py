@@ -13,6 +13,8 @@ from msae_dashboards.pages import PAGES
 from msae_dashboards.tables import RunTables
 from tests.dashboards.conftest import serving
 
+DRAWN = "[...document.querySelectorAll('.figure')].every(figure => figure.querySelector('.main-svg'))"
+
 
 @pytest.fixture(scope="module")
 def tables(demo_run) -> RunTables:
@@ -63,8 +65,8 @@ def test_the_grid_filters_searches_sorts_and_keeps_it_all_in_the_url(site, open_
     assert "q=self" in page.url and "level=1" in page.url
     page.click(".ag-header-cell[col-id=max]")
     page.wait_for_function("location.search.includes('sort=max')")
-    page.wait_for_timeout(300)
     best = max(found, key=lambda j: features.max[j])
+    page.wait_for_selector(f".ag-row[row-index='0'] .ag-cell[col-id=latent]:has-text('{best}')")
     assert rows_shown(page)[0] == str(best)
     again = open_page(page.url)
     counted(again, f"{len(found)} of 128")
@@ -170,7 +172,9 @@ def test_hostile_text_shows_as_text_and_breaks_nothing(hostile_run, open_page) -
         for page in PAGES:
             tab.goto(hostile + Address(page=page.name, latent=None if page.listed else latent).href)
             tab.wait_for_selector("#page h1")
-            tab.wait_for_timeout(400)
+            tab.wait_for_function(
+                "[...document.querySelectorAll('.figure')].every(one => one.querySelector('.main-svg'))"
+            )
             assert tab.evaluate("window.stolen === undefined"), page.title
             assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), page.title
             if page.name == "feature":

@@ -17,6 +17,15 @@ from msae_dashboards.tables import MissingTableError
 from tests.dashboards.export.conftest import CHOSEN, pages_of
 
 LARGEST_PAGE = 60_000
+ACROSS = ("tree*", "splitting*", "absorption*", "concept*", "level_*", "rate_distortion*", "compare")
+
+
+@pytest.fixture(scope="module")
+def feature_run(demo_run, tmp_path_factory):
+    """The small run with the tables of the feature pages alone, whose export is quick."""
+    path = tmp_path_factory.mktemp("features") / "run"
+    shutil.copytree(demo_run.path, path, ignore=shutil.ignore_patterns(*ACROSS))
+    return path
 
 
 def test_the_folder_holds_the_pages_and_one_of_each_shared_file(exported):
@@ -70,10 +79,10 @@ def test_the_same_run_gives_the_same_bytes(exported, demo_run, tmp_path):
         assert path.read_bytes() == (again / path.relative_to(exported)).read_bytes(), path
 
 
-def test_an_earlier_export_is_replaced_as_a_whole(demo_run, tmp_path):
+def test_an_earlier_export_is_replaced_as_a_whole(feature_run, tmp_path):
     out = tmp_path / "html"
-    export_html(demo_run.path, out, features=[1, 2])
-    export_html(demo_run.path, out, features=[2])
+    export_html(feature_run, out, features=[1, 2])
+    export_html(feature_run, out, features=[2])
     assert [path.name for path in (out / "feature").iterdir()] == ["2.html"]
     assert [path.name for path in tmp_path.iterdir()] == ["html"]
 
@@ -90,8 +99,8 @@ def test_what_is_no_export_is_left_alone(demo_run, tmp_path):
     assert (tmp_path / "thesis" / "chapter.tex").read_text() == (tmp_path / "file").read_text() == "precious"
 
 
-def test_a_failure_leaves_the_earlier_export_and_no_debris(demo_run, tmp_path, monkeypatch):
-    out = export_html(demo_run.path, tmp_path / "html", features=[1])
+def test_a_failure_leaves_the_earlier_export_and_no_debris(feature_run, tmp_path, monkeypatch):
+    out = export_html(feature_run, tmp_path / "html", features=[1])
     before = {path: path.read_bytes() for path in out.rglob("*.*")}
 
     def full_disk(path, text):
@@ -102,7 +111,7 @@ def test_a_failure_leaves_the_earlier_export_and_no_debris(demo_run, tmp_path, m
 
     monkeypatch.setattr(write, "_write_text", full_disk)
     with pytest.raises(ConfigError, match="No space left"):
-        export_html(demo_run.path, out, features=[1, 2])
+        export_html(feature_run, out, features=[1, 2])
     assert {path: path.read_bytes() for path in out.rglob("*.*")} == before
     assert [path.name for path in tmp_path.iterdir()] == ["html"]
 
@@ -133,9 +142,9 @@ def test_a_contradictory_choice_is_refused(demo_run, tmp_path, asked, says):
     assert not (tmp_path / "html").exists()
 
 
-def test_a_run_half_analyzed_exports_pages_that_say_what_to_run(demo_run, tmp_path):
+def test_a_run_half_analyzed_exports_pages_that_say_what_to_run(feature_run, tmp_path):
     half = tmp_path / "half"
-    shutil.copytree(demo_run.path, half)
+    shutil.copytree(feature_run, half)
     (half / "results" / "pairs.parquet").write_bytes(b"PAR1 cut short")
     out = export_html(half, features=[5])
     assert out == half / "html"
