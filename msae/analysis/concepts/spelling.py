@@ -13,11 +13,12 @@ prompts have one length. The words are of the tokenizer's own vocabulary, in low
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from string import ascii_lowercase
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -31,7 +32,8 @@ EXAMPLES = 10
 WORD_TOKEN = re.compile(r" ?[a-z]{3,}")
 
 Reader = Callable[[str], ContextBatch]
-"""A text as the one context that a model reads it as, with BOS where it wants one."""
+"""A text as the one context that a model reads it as, with BOS where it wants one; `EvaluationError` where it does not
+fit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +81,8 @@ def vocabulary_words(texts: Sequence[str], *, blank: bool) -> dict[str, int]:
 
 
 def spelling_prompts(read: Reader, texts: Sequence[str], *, most: int, longest: int, seed: int = 0) -> SpellingPrompts:
-    """A prompt for up to `most` words of each letter, drawn by `seed`, each behind examples of its own: up to 10 words,
-    fewer where a context of `longest` tokens has no room for them.
+    """A prompt for up to `most` words of each letter, drawn by `seed`, each behind examples of its own: up to 10 of the
+    others, fewer where a context of `longest` tokens has no room for them.
 
     `texts`: of the tokenizer's tokens. A word that it splits where it stands is left out. Raises `EvaluationError` when
     no prompt is left: fewer than two letters or words are one token each, or not one example fits.
@@ -89,41 +91,47 @@ def spelling_prompts(read: Reader, texts: Sequence[str], *, most: int, longest: 
     for blank in (True, False):
         words = vocabulary_words(texts, blank=blank)
         answers = _answers(read, list(words), texts)
-        known = {word: token for word, token in words.items() if _letter(word) in answers}
-        whole = {word: token for word, token in known.items() if _ends_in(read(_line(word) + word), token)}
-        n_letters, n_words = max(n_letters, len(answers)), max(n_words, len(whole))
-        if len(answers) >= 2 and len(whole) >= 2:
-            return _prompts(read, whole, answers, most, longest, seed)
+        drawn = [word for letter in answers for word in _drawn(read, words, letter, most, seed)]
+        n_letters, n_words = max(n_letters, len(answers)), max(n_words, len(drawn))
+        if len(answers) >= 2 and len(drawn) >= 2:
+            return _prompts(read, {word: words[word] for word in drawn}, answers, longest, seed)
     raise EvaluationError(
         f"the tokenizer has {n_letters} letters and {n_words} words that are one token each where they are asked for: "
         "two are needed"
     )
 
 
-def _prompts(
-    read: Reader, words: dict[str, int], answers: dict[str, int], most: int, longest: int, seed: int
-) -> SpellingPrompts:
+def _drawn(read: Reader, words: dict[str, int], letter: str, most: int, seed: int) -> list[str]:
+    """Up to `most` words of a letter that are one token at the beginning of a line, of three times as many tried."""
+    own = [word for word in words if _letter(word) == letter]
+    order = numpy_stream(seed, f"spelling/words/{letter}").permutation(len(own))[: 3 * most]
+    whole = (own[i] for i in order if _ends_in(read(_line(own[i]) + own[i]), words[own[i]]))
+    return list(islice(whole, most))
+
+
+def _prompts(read: Reader, words: dict[str, int], answers: dict[str, int], longest: int, seed: int) -> SpellingPrompts:
     names = list(words)
     n_examples = _fit(read, names, longest)
+    first = names[0]
+    n_after = read(first + ASKS).token_ids.shape[1] - read(first).token_ids.shape[1]
+    texts = ["".join(map(_line, _examples(names, word, n_examples, seed))) + word + ASKS for word in names]
+    asked = dict(zip(names, map(read, texts), strict=True))
+    length = Counter(context.token_ids.shape[1] for context in asked.values()).most_common(1)[0][0]
+    place = length - n_after - 1
+    kept = {
+        word: context
+        for word, context in asked.items()
+        if context.token_ids.shape[1] == length and int(context.token_ids[0, place]) == words[word]
+    }
+    if not kept:
+        raise EvaluationError("the tokenizer splits every word where it is asked for: none is one token there")
     letters = "".join(answers)
-    found: list[tuple[str, ContextBatch, int]] = []
-    for letter in letters:
-        own = [word for word in names if _letter(word) == letter]
-        order = numpy_stream(seed, f"spelling/words/{letter}").permutation(len(own))[:most]
-        for word in (own[i] for i in order):
-            before = "".join(map(_line, _examples(names, word, n_examples, seed)))
-            to_word, whole = read(before + word), read(before + word + ASKS)
-            place = to_word.token_ids.shape[1] - 1
-            if _ends_in(to_word, words[word]) and torch.equal(whole.token_ids[:, : place + 1], to_word.token_ids):
-                found.append((word, whole, place))
-    shape = _most_common([(whole.token_ids.shape[1], place) for _, whole, place in found])
-    kept = [(word, whole) for word, whole, place in found if (whole.token_ids.shape[1], place) == shape]
     return SpellingPrompts(
-        contexts=_stacked([whole for _, whole in kept]),
-        words=tuple(word for word, _ in kept),
-        place=shape[1],
+        contexts=_stacked(list(kept.values())),
+        words=tuple(kept),
+        place=place,
         letters=letters,
-        letter=torch.tensor([letters.index(_letter(word)) for word, _ in kept]),
+        letter=torch.tensor([letters.index(_letter(word)) for word in kept]),
         answers=torch.tensor(list(answers.values())),
     )
 
@@ -165,12 +173,6 @@ def _fit(read: Reader, words: Sequence[str], longest: int) -> int:
 def _examples(words: Sequence[str], but: str, n: int, seed: int) -> list[str]:
     drawn = numpy_stream(seed, f"spelling/examples/{but}").choice(len(words), size=n + 1, replace=False)
     return [words[i] for i in drawn if words[i] != but][:n]
-
-
-def _most_common(shapes: list[tuple[int, int]]) -> tuple[int, int]:
-    unique, counts = np.unique(np.array(shapes), axis=0, return_counts=True)
-    length, place = unique[counts.argmax()]
-    return int(length), int(place)
 
 
 def _stacked(contexts: list[ContextBatch]) -> ContextBatch:

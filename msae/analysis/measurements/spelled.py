@@ -27,7 +27,7 @@ from msae.analysis.integrated_gradients import mean_gradient
 from msae.analysis.loss_meter import vocabulary
 from msae.analysis.measurements.absorbed import TokenCodes, ablation, silent
 from msae.analysis.measurements.labelled import Labelled
-from msae.analysis.one_context import last_context
+from msae.analysis.one_context import whole_context
 from msae.analysis.pairing import evaluating, shared_hook
 from msae.analysis.patching import recorded
 from msae.analysis.progress import bar
@@ -64,7 +64,7 @@ def ask_to_spell(labelled: Labelled, *, most: int, batch_size: int = 32) -> Spel
     try:
         hook = shared_hook(sae, source, force=True)
         prompts = spelling_prompts(
-            lambda text: last_context(source, text),
+            lambda text: whole_context(source, text),
             token_text(source.tokenizer).texts,
             most=most,
             longest=source.specs[hook].context_size,

@@ -10,7 +10,7 @@ import torch
 from msae.activations.transformer_lens import TransformerLensSource
 from msae.analysis.collect import token_text
 from msae.analysis.concepts.spelling import ASKS, spelling_prompts, vocabulary_words
-from msae.analysis.one_context import last_context
+from msae.analysis.one_context import whole_context
 from msae.core.errors import EvaluationError
 
 
@@ -26,7 +26,7 @@ def vocabulary(source):
 
 @pytest.fixture(scope="module")
 def read(source):
-    return lambda text: last_context(source, text)
+    return lambda text: whole_context(source, text)
 
 
 def said(source, prompts) -> list[str]:
@@ -56,10 +56,17 @@ def test_a_prompt_shows_examples_and_asks_for_a_word(source, read, vocabulary, s
 
 def test_as_many_examples_as_fit_and_at_most_ten(read, vocabulary):
     for longest, n in ((80, 9), (23, 2), (15, 1)):
-        prompts = spelling_prompts(read, vocabulary, most=1, longest=longest)
+        prompts = spelling_prompts(read, vocabulary, most=3, longest=longest)
         assert prompts.contexts.token_ids.shape[1] == 7 + 8 * n <= longest
     with pytest.raises(EvaluationError, match="14 tokens has no room for one example of 8"):
         spelling_prompts(read, vocabulary, most=1, longest=14)
+
+
+@pytest.mark.parametrize("size", [4, 7, 14])
+def test_a_context_too_short_for_an_example_is_said_so(speller, vocabulary, size):
+    short = TransformerLensSource(speller.untaught, layer=0, context_size=size, device="cpu")
+    with pytest.raises(EvaluationError, match=f"a context of {size} tokens has no room for ' "):
+        spelling_prompts(lambda text: whole_context(short, text), vocabulary, most=2, longest=size)
 
 
 def test_the_same_seed_draws_the_same_prompts(read, vocabulary):
@@ -79,7 +86,7 @@ def test_without_words_or_letters_of_one_token_there_is_no_prompt(gpt2, read, vo
     source = gpt2()  # it reads bytes
     texts = token_text(source.tokenizer).texts
     with pytest.raises(EvaluationError, match="0 letters and 0 words"):
-        spelling_prompts(lambda text: last_context(source, text), texts, most=4, longest=24)
+        spelling_prompts(lambda text: whole_context(source, text), texts, most=4, longest=24)
     unlettered = ["<unk>" if len(text.strip()) == 1 else text for text in vocabulary]
     with pytest.raises(EvaluationError, match="0 letters and 0 words"):
         spelling_prompts(read, unlettered, most=4, longest=24)

@@ -19,12 +19,15 @@ from msae.activations.store import RowTokens
 from msae.activations.transformer_lens import TransformerLensSource
 from msae.analysis.collect import ArrayRows, token_text
 from msae.analysis.concepts import Labels, label_text
+from msae.analysis.concepts.spelling import SpellingPrompts, spelling_prompts
 from msae.analysis.integrated_gradients import moved
+from msae.analysis.measurements import spelled
 from msae.analysis.measurements.concept_absorption import THROUGH_THE_MODEL, ConceptAbsorption
 from msae.analysis.measurements.display_concepts import concept_absorption_table
 from msae.analysis.measurements.labelled import Labelled
-from msae.analysis.measurements.spelled import SpelledWords, ask_to_spell
+from msae.analysis.measurements.spelled import SpelledWords
 from msae.analysis.measurements.supervised import supervised
+from msae.analysis.one_context import whole_context
 from msae.analysis.probing import ProbeSettings, probe_activations
 from msae.core.rng import numpy_stream
 
@@ -132,16 +135,19 @@ def test_levels_are_means_over_letters(found):
         assert row["rate"] == pytest.approx(1 / 12 / 5) and row["n_main"] == 1.0
 
 
-def asked(taught, sae, **settings: object) -> SpelledWords:
-    labelled = Labelled.encoded(sae, taught.rows, taught.probes, source=taught.source)
-    words = ask_to_spell(labelled, **({"most": 20} | settings)).words
-    assert words is not None
-    return words
+@pytest.fixture(scope="module")
+def prompts(taught) -> SpellingPrompts:
+    texts = token_text(taught.source.tokenizer).texts
+    return spelling_prompts(lambda text: whole_context(taught.source, text), texts, most=12, longest=64)
 
 
-def test_the_models_logits_are_its_own_and_the_effect_is_that_of_ablation(taught, speller):
+def asked(taught, prompts, sae, size: int = 32) -> SpelledWords:
+    return SpelledWords.of(taught.source, HOOK, sae, prompts, size=size)
+
+
+def test_the_models_logits_are_its_own_and_the_effect_is_that_of_ablation(taught, speller, prompts):
     built = known_sae(taught.source, speller)
-    words = asked(taught, built.sae)
+    words = asked(taught, prompts, built.sae)
     (index,) = (i for i, word in enumerate(words.prompts.words) if word == ABSORBED)
     prompt = words.prompts.select(torch.tensor([index]))
     codes = words.codes_at(np.array([index]), 1)
@@ -156,8 +162,8 @@ def test_the_models_logits_are_its_own_and_the_effect_is_that_of_ablation(taught
     assert effect == pytest.approx(float(without - clean), rel=0.15)  # six steps along a curve
 
 
-def test_a_latent_that_is_main_absorbs_nothing(taught, speller):
-    words = asked(taught, known_sae(taught.source, speller).sae)
+def test_a_latent_that_is_main_absorbs_nothing(taught, speller, prompts):
+    words = asked(taught, prompts, known_sae(taught.source, speller).sae)
     own, cosine = words.of_letter(ITS_LETTER), np.ones(6)
     for main, n_absorbed in (([0], 1), ([0, ITS_LATENT], 0)):
         absorbed, _ = words.absorbed(own, 1, cosine, np.array(main))
@@ -166,10 +172,10 @@ def test_a_latent_that_is_main_absorbs_nothing(taught, speller):
     assert not away.any()
 
 
-def test_batches_do_not_matter(taught, speller):
+def test_batches_do_not_matter(taught, speller, prompts):
     sae = known_sae(taught.source, speller).sae
     cosine = np.ones(6)
-    tables = [asked(taught, sae, batch_size=size) for size in (7, 64)]
+    tables = [asked(taught, prompts, sae, size) for size in (7, 64)]
     everything = tables[0].of_letter(ITS_LETTER)
     assert tables[0].prompts.words == tables[1].prompts.words
     torch.testing.assert_close(tables[0].x, tables[1].x)
@@ -200,6 +206,17 @@ def test_a_model_that_cannot_spell_is_said_so(speller):
     assert all(row["rate"] is None and row["absorber"] is None for row in rows_of(result))
     said = printed(result)
     assert f"{THROUGH_THE_MODEL}: {result.summary['concept_absorption.spelling']}" in said
+
+
+@pytest.mark.parametrize(("taught_it", "n_asked"), [(True, 60), (False, 20)])
+def test_a_model_that_hardly_spells_the_first_words_is_asked_for_no_more(
+    speller, prompts, monkeypatch, taught_it, n_asked
+):
+    monkeypatch.setattr(spelled, "TRIAL", 20)
+    source = opened(speller.folder if taught_it else speller.untaught)
+    words = SpelledWords.of(source, HOOK, known_sae(source, speller).sae, prompts, size=10)
+    assert sum(words.asked.values()) == n_asked and words.enough == taught_it
+    assert words.said() == f"the model spells {len(words.prompts)} of {n_asked} words"
 
 
 def test_without_a_model_there_is_none_to_ask(taught, speller):
