@@ -43,7 +43,7 @@ PACKAGES = ("msae", "torch", "numba", "numpy")
 PEERS = {"sae-lens": "sae_lens_step.py", "dictionary-learning": "dictionary_learning_step.py"}
 PRODUCT, PRODUCT_ANEW = "encoder product alone", "the same into new memory, as x @ W makes it"
 NESTED, ONE_LEVEL = "msae, nested", "msae, one level"
-WITH_AUXK, REFERENCE = "msae, nested, AuxK with 20% dead", "msae, nested, reference kernel"
+WITH_AUXK, REFERENCE = "msae, nested, a step with AuxK, 20% dead", "msae, nested, reference kernel"
 GROWTH = {
     "batch": (512, 1024, 2048, 4096, 8192),
     "d_in": (128, 256, 512, 1024, 2048),
@@ -115,6 +115,11 @@ def measure_steps(bench: Bench, batches: tuple[torch.Tensor, ...]) -> dict[str, 
         WITH_AUXK: step(setting, batches, dead=0.2),
     }
     seconds = interleaved(products | steps, bench.rounds)
+    every = msae.TrainConfig(n_tokens=setting.batch, batch_size=setting.batch).auxk_every
+    rounds = zip(seconds[WITH_AUXK], seconds[NESTED], strict=True)
+    seconds[f"the average step, AuxK in 1 of {every}"] = [
+        (auxk + (every - 1) * plain) / every for auxk, plain in rounds
+    ]
     rows = {name: as_row(taken, seconds[PRODUCT], seconds[NESTED]) for name, taken in seconds.items()}
     # Ten times slower than the others: in rounds of its own, or it would stretch theirs.
     slow = {PRODUCT: products[PRODUCT], REFERENCE: step(setting, batches, kernel="reference")}

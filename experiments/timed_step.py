@@ -66,7 +66,7 @@ def step(
 ) -> Work:
     """A whole `Trainer.step`: losses, gradients, clipping, Adam, renormalisation.
 
-    `nesting`: by default that of the setting. With a share `dead` of the latents AuxK takes part.
+    `nesting`: by default that of the setting. With a share `dead` of the latents AuxK takes part, in every step.
     """
     sae = msae.SparseAutoencoder(setting.d_in, setting.d_sae, msae.BatchTopK(k=setting.k), nesting or setting.nesting)
     sae = sae.to(setting.device)
@@ -75,6 +75,7 @@ def step(
         batch_size=setting.batch,
         kernel=kernel,  # type: ignore[arg-type]
         auxk_alpha=1 / 32 if dead else 0.0,
+        auxk_every=1,
         dead_after_tokens=1,
     )
     trainer = msae.Trainer(sae, config, torch.cat(batches), reservoir_rows=0)
