@@ -26,8 +26,7 @@ TEXT = """class Point:
         self.x = x
         self.y = y
 
-    def norm(self):
-"""
+    def norm(self):"""
 READY = """() => document.querySelector('#page h1') && !document.querySelector('._dash-loading, .progress:not(.done)')
     && [...document.querySelectorAll('.figure')].every((figure) => figure.querySelector('.main-svg'))
     && (location.pathname !== '/prompt' || document.querySelectorAll('.progress.done').length === 2)"""
@@ -40,7 +39,7 @@ class Pictures:
 
     run: Path = Path("runs/demo")
     to: Path = Path("dashboards/images")
-    feature: int = 617
+    feature: int = 267
     steered: int = 709
     strength: float = 0.6
     pages: tuple[str, ...] = ()
@@ -58,7 +57,7 @@ def main(pictures: Pictures) -> None:
             for scheme in ("light", "dark"):
                 take(browser, home + page, pictures.to / f"{name}-{scheme}.png", scheme=scheme, whole=True)
         if not pictures.pages:
-            state = {"text": TEXT, "token": "29", "latent": str(pictures.steered), "strength": str(pictures.strength)}
+            state = {"text": TEXT, "token": "28", "latent": str(pictures.steered), "strength": str(pictures.strength)}
             take(browser, home + feature_href(pictures.feature), pictures.to / "feature.png")
             take(browser, home + prompt_href(**state), pictures.to / "prompt.png", whole=True)
         browser.close()
