@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import socket
 import statistics
@@ -28,13 +27,13 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import tyro
+from machine import machine
 from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 from rich.table import Table
@@ -44,6 +43,7 @@ from msae_dashboards import export_html
 from msae_dashboards.pages import feature
 from msae_dashboards.tables import EXPLANATIONS
 
+PACKAGES = ("msae", "dash", "dash-ag-grid", "plotly", "pyarrow", "playwright")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NUMBERED = {"latent", "neighbour", "parent", "child", "a", "b", "picked_for", "children"}
 """Columns that hold numbers of latents."""
@@ -87,7 +87,7 @@ def main(bench: Bench) -> None:
         "exported feature page, the largest, KB": max(sizes),
         f"what the {len(sizes)} exported pages share, MB": shared,
     }
-    described = machine()
+    described = machine(PACKAGES)
     show(figures, n, described)
     bench.json.write_text(json.dumps({"machine": described, "latents": n, "figures": figures}, indent=2) + "\n")
     print(f"Every number is in {bench.json}.")
@@ -264,17 +264,7 @@ def peak_mib(pid: int) -> float:
     return int(line.split()[1]) / 1024
 
 
-def machine() -> dict[str, str]:
-    cpu = platform.processor() or platform.machine()
-    if (info := Path("/proc/cpuinfo")).exists():
-        lines = (line for line in info.read_text().splitlines() if line.startswith("model name"))
-        cpu = next(lines).split(":")[1].strip()
-    packages = {name: version(name) for name in ("msae", "dash", "dash-ag-grid", "plotly", "pyarrow", "playwright")}
-    busy = f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
-    return {"cpu": cpu, "load": busy, "python": platform.python_version(), **packages}
-
-
-def show(figures: dict[str, float], n: int, described: dict[str, str]) -> None:
+def show(figures: dict[str, float], n: int, described: dict[str, str | int]) -> None:
     table = Table(title=f"The dashboard of {n:,} latents", caption=", ".join(f"{k} {v}" for k, v in described.items()))
     for heading in ("", "measured", "target"):
         table.add_column(heading, justify="left" if not heading else "right")
