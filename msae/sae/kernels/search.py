@@ -46,16 +46,24 @@ class Search(Protocol):
 
 
 class PlainSearch:
-    """Blocks of pre-activations in the SAE's own dtype; `floor` is 0-d or one number per latent."""
+    """Blocks of pre-activations in the SAE's own dtype; `floor` is 0-d or one number per latent.
+
+    One after the other is made in the same memory: new memory costs page faults.
+    """
 
     def __init__(self, sae: SparseAutoencoder, centred: Tensor, floor: Tensor) -> None:
-        self.sae, self.centred, self.floor = sae, centred, floor
+        self.sae, self.centred, self.floor = sae, centred.detach(), floor
         self.n_passed = 0
+        self._pre = self.centred.new_empty(0)
 
     def block(self, columns: slice) -> tuple[Tensor, Tensor, Tensor]:
         """See `Search.block`."""
+        W, b = self.sae.W_enc.detach()[:, columns], self.sae.b_enc.detach()[columns]
+        if self._pre.shape != (shape := (self.centred.shape[0], W.shape[1])):
+            self._pre = self.centred.new_empty(shape)
+        pre = self._pre
         with record_function("msae::product"):
-            pre = torch.addmm(self.sae.b_enc[columns], self.centred, self.sae.W_enc[:, columns])
+            torch.addmm(b, self.centred, W, out=pre)
         if self.floor.ndim == 0:
             row, latent = entries_above(pre, self.floor.expand(pre.shape[0]).contiguous())
         else:
