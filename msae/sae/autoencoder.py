@@ -153,9 +153,10 @@ class SparseAutoencoder(nn.Module):
     def truncate(self, level: int) -> SparseAutoencoder:
         """The prefix of `level` as an SAE of its own, with the levels below it.
 
-        With a threshold (BatchTopK, JumpReLU) or ReLU its codes are exactly this SAE's codes below the width; k or l0
-        becomes the L0 recorded for the level. TopK chooses over the whole dictionary, so its prefix keeps fewer than
-        k: the new k is the L0 recorded for the level, rounded; `CheckpointError` when none is recorded.
+        With a threshold (BatchTopK, JumpReLU) or ReLU its codes are this SAE's codes below the width, but for the last
+        bits of a narrower product; k or l0 becomes the L0 recorded for the level. TopK chooses over the whole
+        dictionary, so its prefix keeps fewer than k: the new k is the L0 recorded for the level, rounded;
+        `CheckpointError` when none is recorded.
         """
         width = self.width(level)
         inner = self.prefix_widths[: level + 1]

@@ -34,6 +34,7 @@ from msae.analysis.progress import bar
 from msae.core.errors import MsaeError
 from msae.core.rng import numpy_stream
 from msae.sae.autoencoder import SparseAutoencoder
+from msae.sae.codes import SparseCodes
 
 MAX_LOGITS = 1 << 26
 NO_MODEL = "n/a: there is no model to ask"
@@ -187,17 +188,19 @@ class SpelledWords:
 
     @cached_property
     @torch.no_grad()
-    def _codes(self) -> TokenCodes:
+    def _encoded(self) -> SparseCodes:
         with evaluating(self.sae):
-            codes = self.sae.encode(self.x)
-        return TokenCodes.of(CodeTable.of(codes), np.arange(len(self.x)))
+            return self.sae.encode(self.x)
+
+    @cached_property
+    def _codes(self) -> TokenCodes:
+        return TokenCodes.of(CodeTable.of(self._encoded), np.arange(len(self.x)))
 
     @cached_property
     @torch.no_grad()
     def _explained(self) -> Float[Tensor, "level words d_in"]:
         """Σ_j f_j W_dec[j] over every level's prefix."""
-        with evaluating(self.sae):
-            return self.sae.decode_levels(self.sae.encode(self.x)) - self.sae.b_dec
+        return self.sae.decode_levels(self._encoded) - self.sae.b_dec
 
     def _mean_gradients(self, words: Int[np.ndarray, " n"], level: int, null: bool) -> Float[np.ndarray, "n d_in"]:
         """Kept, since concepts of several kinds of word ask for the same."""
