@@ -25,7 +25,7 @@ class Cell:
     decay: float = 0.2
     shape: Literal["linear", "cosine", "1-sqrt"] = "linear"
     auxk_alpha: float = 1 / 32
-    auxk_every: int = 1
+    auxk_every: int = 2
     auxk_residual: Literal["per_level", "full"] = "per_level"
     dead_after: float = 0.1
     beta1: float = 0.9

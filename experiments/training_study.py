@@ -1,6 +1,6 @@
 """Which settings? Learning rate × size × batch × length of run, then schedule, AuxK and Adam around the best of them.
 
-    python experiments/training_study.py --out runs/training-study --threads 1     # about 40 minutes of one core
+    python experiments/training_study.py --out runs/training-study --threads 1     # on one core
     python experiments/training_study.py --out runs/training-study --rows rows.safetensors --rows-k 32
 
 Sources: residual activations of the model that ships with msae, rows of a synthetic forest with rare features, and,
@@ -12,7 +12,7 @@ and its score the mean of the levels' held-out FVU at L0 = k.
 2. *Rule*: lr = c · d_sae^a · batch^b · steps^s, fitted to the vertices of the parabolas through the three best rates,
    each weighted by its curvature. Beside it, what `default_lr` as it stands loses against the best of the grid.
 3. *Around it*: every other setting changed by itself, at the default rate (the schedule also at twice and half of it).
-4. *AuxK*: in every step, every second, every fourth, and never, at the default rate and where more or fewer die.
+4. *AuxK*: in every step, every second, every fourth, and never, at the default rate, twice and half of it.
 
 A cell's result is a line of `cells.jsonl` as soon as it is there; a cell that has its line is not trained again.
 """
@@ -268,7 +268,7 @@ def vary(train: Callable[[Cell], dict[str, Any]], study: Study, sources: dict[st
 
 AUXK: dict[str, dict[str, Any]] = {
     "never": {"auxk_alpha": 0.0},
-    "every step": {},
+    "every step": {"auxk_every": 1},
     "every 2nd": {"auxk_every": 2},
     "every 4th": {"auxk_every": 4},
 }
