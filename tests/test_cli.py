@@ -83,7 +83,7 @@ def test_demo_again_uses_what_is_there(demo):
     folder, first = demo
     weights = (folder / "runs/demo/sae/sae_weights.safetensors").read_bytes()
     again = run("demo", *TINY, cwd=folder)
-    assert again.stdout.split() == first.stdout.split()
+    assert again.stdout == first.stdout
     assert (folder / "runs/demo/sae/sae_weights.safetensors").read_bytes() == weights
 
 
@@ -160,6 +160,7 @@ def test_harvest_train_eval_on_text_of_ones_own(demo):
         (["harvest", "--model", "demo", "--layer", "2", "--out", "s"], "no text was given"),
         (["harvest", "--model", "demo", "--layer", "2", "--text", "none/*.md", "--out", "s"], "none/*.md"),
         (["eval", "acts/demo"], "not a run"),
+        (["analyze", "acts/demo"], "not a run"),
         (["trian"], "trian"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value[:2]),

@@ -111,6 +111,7 @@ def test_ways_to_other_features_keys_and_the_back_button(site, open_page) -> Non
     page.wait_for_selector(".mantine-Modal-content", state="detached")
     page.click("button.random")
     page.wait_for_function("location.pathname !== '/feature/12'")
+    assert re.fullmatch(rf"{site}/feature/\d+", page.url)
 
 
 def test_a_level_kept_to_bounds_previous_and_next(site, open_page) -> None:
@@ -143,14 +144,17 @@ def test_context_and_colours_are_in_the_url_and_stay(site, open_page) -> None:
 def test_light_and_dark_can_be_chosen(site, open_page) -> None:
     page = open_page(site, scheme="dark")
     page.wait_for_selector("html[data-mantine-color-scheme=dark]")
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.click("#scheme")
     page.wait_for_selector("html[data-mantine-color-scheme=light]")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/feature/999999", "/feature/..%2f..%2fetc", "/feature"])
 def test_what_is_not_there_is_said(site, open_page, path) -> None:
     page = open_page(f"{site}{path}")
     page.wait_for_selector("#page [role=alert]")
+    assert page.inner_text("#page [role=alert]").strip() and "root:" not in page.content()
 
 
 def test_grid_cells_open_features_without_a_reload(site, open_page) -> None:

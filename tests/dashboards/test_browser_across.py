@@ -28,6 +28,8 @@ def test_the_tree_opens_branch_by_branch_and_says_what_chance_gives(site, open_p
     assert page.inner_text(".badge") == f"{found['edges']:,} edges, chance gives {found['edges_by_chance']:,}"
     boxes = page.locator(".treemap .box").evaluate_all("boxes => boxes.map(box => box.getAttribute('href'))")
     assert {f"/tree/{latent}" for latent in branches.roots} <= set(boxes)
+    named = page.locator(".treemap .box.open b").all_inner_texts()  # a small one has no room for its number
+    assert str(root) in named and set(map(int, named)) <= set(branches.roots)
     page.click(f".treemap .box.open:has(b:text-is('{root}'))", position={"x": 20, "y": 8})
     heading(page, f"Branch of feature {root}")
     assert page.url == f"{site}/tree/{root}"
@@ -59,6 +61,7 @@ def test_an_outline_opens_and_closes(site, open_page):
     first.locator("ul").wait_for(state="visible")
     first.locator("summary").click(position={"x": 5, "y": 8})
     first.locator("ul").wait_for(state="hidden")
+    assert first.get_attribute("open") is None
 
 
 def test_splitting_picks_a_parent_and_shows_its_children_on_the_same_tokens(site, open_page, tables):

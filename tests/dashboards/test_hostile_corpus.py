@@ -56,7 +56,7 @@ def test_the_pages_show_it_as_text(tables) -> None:
     for page in PAGES:
         if not page.exported:
             continue
-        for latent in [None] if page.listed else range(0, WIDTHS[-1], 8):
+        for latent in [None] if page.listed else range(0, WIDTHS[-1], 3):
             read = Reader(to_html(page.render(tables, Address(page=page.name, latent=latent))))
             scripts = [attributes for tag, attributes in read.tags if tag == "script"]
             assert all(attributes == {"type": "application/json"} for attributes in scripts)

@@ -104,6 +104,8 @@ def test_arrow_keys_go_through_tokens(site, open_page) -> None:
     for key, token in (("ArrowRight", 2), ("ArrowRight", 3), ("ArrowLeft", 2)):
         page.keyboard.press(key)
         page.wait_for_selector(f".prompt-token h2:has-text('Token {token}:')")
+    page.wait_for_function("new URLSearchParams(location.search).get('token') === '2'")
+    assert page.url.startswith(f"{site}/prompt?")
 
 
 def test_steering_changes_the_text(site, open_page, demo_run, source) -> None:

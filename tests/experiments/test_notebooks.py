@@ -40,6 +40,7 @@ def test_it_runs_at_a_tiny_size(path, shared):
     client = nbclient.NotebookClient(notebook, timeout=600, km=shared)
     client.execute()
     client.kc.stop_channels()
+    assert_executed(notebook)
 
 
 @pytest.mark.slow
@@ -49,7 +50,16 @@ def test_it_runs_at_full_size(path, tmp_path, monkeypatch):
     monkeypatch.setenv("MSAE_NOTEBOOK_TINY", "0")
     monkeypatch.setenv("PYTHONPATH", IMPORTS)
     resources = {"metadata": {"path": str(tmp_path)}}
-    nbclient.NotebookClient(nbformat.read(path, as_version=4), timeout=1800, resources=resources).execute()
+    notebook = nbformat.read(path, as_version=4)
+    nbclient.NotebookClient(notebook, timeout=1800, resources=resources).execute()
+    assert_executed(notebook)
+
+
+def assert_executed(notebook: nbformat.NotebookNode) -> None:
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in code)
+    assert not any(output.output_type == "error" for cell in code for output in cell.outputs)
+    assert any("text/html" in output.get("data", {}) for cell in code for output in cell.outputs)
 
 
 @every

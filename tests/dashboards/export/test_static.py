@@ -165,7 +165,7 @@ def test_light_and_dark_follow_the_system_and_a_button_that_is_remembered(open_f
 
 
 def test_hostile_text_shows_as_text(hostile_run, tmp_path, open_page):
-    out = export_html(hostile_run, tmp_path / "html", top=2, by="density")
+    out = export_html(hostile_run, tmp_path / "html", top=6, by="density")
     latents = json.loads((out / "export.json").read_text())["latents"]
     page = open_page((out / "features.html").as_uri())
     for name in ("features.html", *(f"feature/{latent}.html" for latent in latents)):
