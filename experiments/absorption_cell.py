@@ -11,7 +11,7 @@ import msae
 from msae.analysis.collect import Collected, TokenText, collect
 from msae.analysis.concepts import label_text
 from msae.analysis.measurements import Absorption, Tree
-from msae.analysis.measurements.concept_absorption import DEFINITIONS
+from msae.analysis.measurements.concept_absorption_tables import DEFINITIONS
 from msae.analysis.measurements.supervised import supervised
 from msae.analysis.probing import ActivationProbes, ProbeSettings, probe_activations
 from msae.analysis.tables import OK

@@ -33,6 +33,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import tyro
+from browser import installed_browser
 from machine import machine
 from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
@@ -44,7 +45,6 @@ from msae_dashboards.pages import feature
 from msae_dashboards.tables import EXPLANATIONS
 
 PACKAGES = ("msae", "dash", "dash-ag-grid", "plotly", "pyarrow", "playwright")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NUMBERED = {"latent", "neighbour", "parent", "child", "a", "b", "picked_for", "children"}
 """Columns that hold numbers of latents."""
 
@@ -163,9 +163,7 @@ def answers(url: str) -> bool:
 
 def in_browser(url: str, server: int, bench: Bench, n: int) -> dict[str, float]:
     """Times in Chromium, in seconds, at the size of a laptop's window."""
-    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    if path is None:
-        sys.exit(f"no browser: none of {', '.join(BROWSERS)} is installed (apt install chromium)")
+    path = installed_browser()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         page = browser.new_context(viewport={"width": 1366, "height": 768}).new_page()

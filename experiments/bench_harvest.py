@@ -252,7 +252,7 @@ def show(title: str, rows: list[dict[str, Any]]) -> None:
         table.add_row(
             *(f"{value:,.3g}" if isinstance(value, float) and value < 10 else _plain(value) for value in row.values())
         )
-    Console().print(table)
+    Console(width=120).print(table)
 
 
 def _plain(value: Any) -> str:
@@ -273,7 +273,7 @@ def main(settings: BenchHarvest) -> None:
             device=settings.device,
         )
         results: dict[str, Any] = {"machine": machine(PACKAGES), "settings": to_dict(settings)}
-        Console().print(results["machine"])
+        print(json.dumps(results["machine"], indent=2))
         results["harvest"] = [measure_harvest(source, settings, folder)]
         show("Harvest", results["harvest"])
         results["disk"] = list(itertools.chain(*(measure_disk(folder, d_in) for d_in in settings.d_in)))

@@ -8,18 +8,17 @@ python experiments/screenshots.py --pages /tree /compare --to /tmp  # pages to l
 from __future__ import annotations
 
 import re
-import shutil
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
+from browser import installed_browser
 from playwright.sync_api import Browser, sync_playwright
 
 from msae_dashboards.address import feature_href, prompt_href
 from msae_dashboards.server import make_local_server
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WIDTH, HEIGHT = 1366, 768
 TEXT = """class Point:
     def __init__(self, x, y):
@@ -46,7 +45,7 @@ class Pictures:
 
 
 def main(pictures: Pictures) -> None:
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    path = installed_browser()
     server = make_local_server(pictures.run, port=0)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     home = f"http://127.0.0.1:{server.server_port}"

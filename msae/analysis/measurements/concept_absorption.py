@@ -11,90 +11,37 @@ The null asks the same of codes shifted within documents, with the token, the pr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import product
 from typing import ClassVar
 
 import numpy as np
-import pyarrow as pa
 import torch
 from jaxtyping import Bool, Float, Int
 
-from msae.analysis.collect import CodeTable
 from msae.analysis.collect.codes import evenly
 from msae.analysis.concepts.first_letters import letter_of
 from msae.analysis.measurements.absorbed import TokenCodes, ablation, saebench_fraction, saebench_full, silent
+from msae.analysis.measurements.concept_absorption_levels import level_rows, standard_error
+from msae.analysis.measurements.concept_absorption_tables import (
+    ALL,
+    CONCEPT_ABSORPTION,
+    CONCEPT_ABSORPTION_LEVELS,
+    DEFINITIONS,
+    NO_LOGIT,
+    THROUGH_THE_MODEL,
+    columns,
+)
 from msae.analysis.measurements.labelled import Labelled
 from msae.analysis.measurements.protocol import Figure, Result
-from msae.analysis.measurements.spelled import FEW_WORDS, NO_MODEL, Spelling, ask_to_spell
+from msae.analysis.measurements.spelled import FEW_WORDS, Spelling, ask_to_spell
 from msae.analysis.probing.activation_probes import ActivationProbe
 from msae.analysis.probing.code_probes import LevelProbes
 from msae.analysis.probing.scores import Documents
-from msae.analysis.tables import FEW, NEVER, OK, WORD, Column, lists, make_table
+from msae.analysis.tables import FEW, OK, make_table
 from msae.core.config import require
 
-ALL = "all"
-DEFINITIONS = ("saebench_full", "saebench_fraction", "probe_ablation", "main_silent")
-THROUGH_THE_MODEL = "chanin_2409"
-NO_LOGIT = "n/a: no logit of the model stands for the concept"
 READ_ROWS = 1 << 13
-
-_MEANS = "; ".join(
-    (
-        "'saebench_full': the main latents are off, and one other carries at least 0.4 of the probe's projection",
-        "'saebench_fraction': the share of it that at most three others carry, 0 below 0.4",
-        "'probe_ablation': the main latents are off, and ablating one other lowers the probe's logit by 1.0 more than "
-        "ablating any third",
-        "'main_silent': the main latents are off",
-        "'chanin_2409': as 'probe_ablation', with the model's own logit of a word's first letter when asked for it",
-    )
-)
-
-CONCEPT_ABSORPTION = (
-    Column("concept", pa.string(), "the concept whose latents should fire"),
-    Column("child", pa.string(), "the concept below it whose tokens alone are counted; null: all tokens of `concept`"),
-    Column("family", WORD, "the concept's family"),
-    Column("level", pa.int16(), "the level whose prefix is looked at"),
-    Column("definition", WORD, f"what counts as absorbed. {_MEANS}"),
-    Column("status", WORD, f"'{OK}'; '{FEW}': on too few tokens does the probe find the concept; '{NEVER}': nothing of "
-           f"the prefix fires. For 'chanin_2409' also '{FEW_WORDS}' that the model spells, '{NO_LOGIT}', '{NO_MODEL}', "
-           "or why its tokenizer has no prompts"),
-    Column("n_tokens", pa.int32(), "tokens looked at: of test documents, with the concept, found by the probe; evenly "
-           "spaced if there are more than the setting `tokens`. For 'chanin_2409' words of the tokenizer's vocabulary "
-           "that the model spells, found by the probe"),
-    Column("absorbed", pa.float32(), "of these, absorbed (a sum of shares, for a fraction); null where not measured"),
-    Column("rate", pa.float32(), "absorbed / n_tokens"),
-    Column("rate_error", pa.float32(), "its standard error over resamples of the test documents (over words)"),
-    Column("null_rate", pa.float32(), "the same with codes shifted within documents (with those of another word)"),
-    Column("n_main", pa.int16(), "main latents of the concept at this level: more than one, and it is split"),
-    Column("main", pa.list_(pa.int32()), "their numbers"),
-    Column("main_f1", pa.float32(), "F1 of the sparse probe on them; where it is low, the level has no latents for it"),
-    Column("absorber", pa.int32(), "the latent that absorbs most of the tokens fully absorbed (by 'saebench_full', or "
-           "'chanin_2409' in its own rows)"),
-    Column("absorber_share", pa.float32(), "its share of them"),
-    Column("absorber_is_childs", pa.bool_(), "whether that is a main latent of the child; null without one"),
-)  # fmt: skip
-
-CONCEPT_ABSORPTION_LEVELS = (
-    Column("level", pa.int16(), "the level whose prefix is looked at"),
-    Column("family", WORD, f"the concepts averaged over; '{ALL}': every one"),
-    Column("of_children", pa.bool_(), "whether over pairs of a concept and one below it, on the child's tokens"),
-    Column("definition", WORD, f"what counts as absorbed. {_MEANS}"),
-    Column(
-        "status",
-        WORD,
-        f"'{OK}'; '{FEW}': no concept has enough tokens; for 'chanin_2409' as in "
-        "`concept_absorption`, and how many words the model spells",
-    ),
-    Column("concepts", pa.int32(), "concepts (or pairs) averaged over"),
-    Column("rate", pa.float32(), "mean rate"),
-    Column("rate_error", pa.float32(), "its standard error over concepts; null below two"),
-    Column("null_rate", pa.float32(), "mean rate with codes shifted within documents"),
-    Column("n_main", pa.float32(), "mean number of main latents: 1, and no concept is split"),
-    Column("n_main_error", pa.float32(), "its standard error over concepts; null below two"),
-    Column("l0", pa.float32(), "latents of the prefix that fire on a labelled row, on average"),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +65,7 @@ class ConceptAbsorption:
         spells = any(letter_of(probe.concept) for probe in labelled.probes.usable)
         spelling = ask_to_spell(labelled, most=self.words) if spells else Spelling()
         rows = [row for case in self._cases(labelled) for row in self._measured(labelled, case, spelling)]
-        levels = list(_level_rows(labelled, rows, spelling))
+        levels = list(level_rows(labelled, rows, spelling))
         overall = [row for row in levels if row["family"] == ALL and not row["of_children"]]
         summary: dict[str, Figure] = {
             **{f"{row['definition']}_level_{row['level']}": row["rate"] for row in overall},
@@ -129,17 +76,17 @@ class ConceptAbsorption:
             "spelling": spelling.said if spells else NO_LOGIT,
         }
         about = {**summary, "settings": self, "probe_settings": labelled.probes.settings}
-        columns = {c.name: [row[c.name] for row in levels] for c in CONCEPT_ABSORPTION_LEVELS}
+        by_level = {c.name: [row[c.name] for row in levels] for c in CONCEPT_ABSORPTION_LEVELS}
         return Result(
             tables={
                 self.name: make_table(
                     CONCEPT_ABSORPTION,
-                    _columns(rows),
+                    columns(rows),
                     about,
                     row="a concept or one below it, a level, a definition",
                 ),
                 f"{self.name}_levels": make_table(
-                    CONCEPT_ABSORPTION_LEVELS, columns, about, row="a level, a family of concepts and a definition"
+                    CONCEPT_ABSORPTION_LEVELS, by_level, about, row="a level, a family of concepts and a definition"
                 ),
             },
             summary=summary,
@@ -218,7 +165,7 @@ class ConceptAbsorption:
         rates: dict[str, float | None] = {
             "absorbed": float(absorbed.sum()),
             "rate": float(absorbed.mean()),
-            "rate_error": _standard_error(absorbed.astype(float).tolist()),
+            "rate_error": standard_error(absorbed.astype(float).tolist()),
         }
         if labelled.probes.settings.null:
             rates["null_rate"] = float(words.absorbed(found, own.level, cosine, own.main, null=True)[0].mean())
@@ -299,62 +246,3 @@ def _projections(labelled: Labelled, cases: list[_Case]) -> list[Float[np.ndarra
                 rows = x[torch.from_numpy(case.rows[part] - start)]
                 own[part] = (rows @ (weight / weight.norm())).numpy()
     return out
-
-
-def _level_rows(labelled: Labelled, rows: list[dict], spelling: Spelling) -> Iterator[dict]:
-    """Means over the concepts of a family, and over all."""
-    l0 = _l0(labelled.codes, labelled.sae.prefix_widths, labelled.probes.labels.n_rows)
-    families = [ALL, *dict.fromkeys(row["family"] for row in rows)]
-    for level, family, of_children, definition in product(
-        range(len(l0)), families, (False, True), (*DEFINITIONS, THROUGH_THE_MODEL)
-    ):
-        asked = [
-            row
-            for row in rows
-            if (row["level"], row["child"] is not None, row["definition"]) == (level, of_children, definition)
-            and family in (ALL, row["family"])
-        ]
-        if not asked:
-            continue
-        own = [row for row in asked if row["status"] == OK]
-        yield {
-            "level": level,
-            "family": family,
-            "of_children": of_children,
-            "definition": definition,
-            "status": OK if own else _together([row["status"] for row in asked], spelling),
-            "concepts": len(own),
-            **{name: _mean([row[name] for row in own]) for name in ("rate", "null_rate", "n_main")},
-            "rate_error": _standard_error([row["rate"] for row in own]),
-            "n_main_error": _standard_error([row["n_main"] for row in own]),
-            "l0": l0[level],
-        }
-
-
-def _together(statuses: list[str], spelling: Spelling) -> str:
-    """Why there is no mean. Of concepts of which some have a logit, those say it."""
-    first = next((status for status in statuses if status != NO_LOGIT), NO_LOGIT)
-    return f"{FEW_WORDS}: {spelling.said}" if first.startswith(FEW_WORDS) else first
-
-
-def _l0(codes: CodeTable, widths: tuple[int, ...], n_rows: int) -> list[float]:
-    latent = codes.latent[codes.codes_of(slice(0, n_rows))]
-    return [float((latent < width).sum() / n_rows) for width in widths]
-
-
-def _columns(rows: list[dict]) -> dict[str, object]:
-    lengths = np.array([len(row["main"]) for row in rows], dtype=np.int64)
-    flat = np.concatenate([np.empty(0, np.int64), *(row["main"] for row in rows)])
-    return {
-        **{c.name: [row[c.name] for row in rows] for c in CONCEPT_ABSORPTION if c.name != "main"},
-        "main": lists(flat, lengths, pa.int32()),
-    }
-
-
-def _mean(values: Sequence[float | int | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
-
-
-def _standard_error(values: Sequence[float | int]) -> float | None:
-    return float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else None

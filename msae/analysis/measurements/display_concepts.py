@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from rich.table import Table
 
-from msae.analysis.measurements.concept_absorption import ALL, DEFINITIONS, THROUGH_THE_MODEL
+from msae.analysis.measurements.concept_absorption_tables import ALL, DEFINITIONS, THROUGH_THE_MODEL
 from msae.analysis.measurements.protocol import Result
 from msae.analysis.tables import OK
 

@@ -22,7 +22,8 @@ from msae.analysis.concepts import Labels, label_text
 from msae.analysis.concepts.spelling import SpellingPrompts, spelling_prompts
 from msae.analysis.integrated_gradients import moved
 from msae.analysis.measurements import spelled
-from msae.analysis.measurements.concept_absorption import THROUGH_THE_MODEL, ConceptAbsorption
+from msae.analysis.measurements.concept_absorption import ConceptAbsorption
+from msae.analysis.measurements.concept_absorption_tables import THROUGH_THE_MODEL
 from msae.analysis.measurements.display_concepts import concept_absorption_table
 from msae.analysis.measurements.labelled import Labelled
 from msae.analysis.measurements.spelled import SpelledWords
