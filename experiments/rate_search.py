@@ -21,13 +21,13 @@ class Cell:
     batch: int
     tokens: int
     lr: float
-    warmup: float = 0.05
+    warmup: float = 0.2
     decay: float = 0.2
     shape: Literal["linear", "cosine", "1-sqrt"] = "linear"
     auxk_alpha: float = 1 / 32
     auxk_every: int = 2
     auxk_residual: Literal["per_level", "full"] = "per_level"
-    dead_after: float = 0.1
+    dead_after: float = 1 / 30
     beta1: float = 0.9
     beta2: float = 0.999
     grad_clip: float = 1.0

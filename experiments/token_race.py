@@ -38,6 +38,7 @@ SCRIPTS = Path(__file__).parent / "peers"
 ROOT = Path(__file__).parent.parent
 PEERS = {"sae-lens": "sae_lens_step.py", "dictionary-learning": "dictionary_learning_step.py"}
 MOST_RATES = 6
+FEW_DEAD = 0.02
 WARMUP, DECAY = 0.05, 0.2
 
 Report = dict[str, Any]
@@ -61,7 +62,7 @@ class Race:
     batch: int = 2048
     epochs: float = 4
     rates: tuple[float, ...] = (8e-4, 2e-3, 5e-3)
-    shares: tuple[float, ...] = (0.25, 0.5, 1.0)
+    shares: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
     curve: int = 8
     threads: int = torch.get_num_threads()
     peers: Path = ROOT / ".venv-peers"
@@ -170,12 +171,22 @@ def show(race: Race, ours: dict[float, Report], peers: dict[str, dict[float, Rep
     for share, report in ours.items():
         dead = report["dead"]["total"] / race.widths[-1]
         print(f"msae at {share:g} of their tokens, {dead:.1%} dead: {verdict(report, peers)}")
+        living = {name: alive(reports, race.widths[-1]) for name, reports in peers.items()}
+        print(f"  against runs of theirs with less than {FEW_DEAD:.0%} dead: {verdict(report, living)}")
+
+
+def alive(reports: dict[float, Report], d_sae: int) -> dict[float, Report]:
+    """The runs in which few latents are dead."""
+    return {rate: report for rate, report in reports.items() if report["dead"]["total"] < FEW_DEAD * d_sae}
 
 
 def verdict(report: Report, peers: dict[str, dict[float, Report]]) -> str:
     """Which peer's FVU was reached at every level: each level against the best of all that peer's learning rates."""
     said = []
     for name, reports in peers.items():
+        if not reports:
+            said.append(f"{name} has none")
+            continue
         target = [min(levels) for levels in zip(*(final(r)["fvu"] for r in reports.values()), strict=True)]
         missed = [
             f"level {i}" for i, (got, to) in enumerate(zip(final(report)["fvu"], target, strict=True)) if got > to

@@ -223,24 +223,24 @@ def starts(study: Study, sources: dict[str, Rows]) -> list[Cell]:
 
 
 def default_rate(d_sae: int, batch: int, tokens: int) -> float:
-    return default_lr(d_sae, batch)
+    return default_lr(d_sae, batch, tokens // batch)
 
 
 SCHEDULES: tuple[dict[str, Any], ...] = (
     {"warmup": 0.0},
-    {"warmup": 0.2},
+    {"warmup": 0.05},
     {"decay": 0.0},
     {"decay": 0.5},
-    {"decay": 0.95},
+    {"decay": 0.8},
     {"decay": 0.5, "shape": "1-sqrt"},
-    {"decay": 0.95, "shape": "cosine"},
+    {"decay": 0.8, "shape": "cosine"},
 )
 OTHERS: tuple[dict[str, Any], ...] = (
     {"auxk_alpha": 0.0},
     {"auxk_alpha": 1 / 8},
     {"auxk_alpha": 1 / 2},
-    {"dead_after": 0.03},
-    {"dead_after": 0.3},
+    {"dead_after": 0.01},
+    {"dead_after": 0.1},
     {"auxk_residual": "full"},
     {"beta1": 0.5},
     {"beta2": 0.99},

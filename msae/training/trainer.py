@@ -92,7 +92,7 @@ class Trainer:
         require(reservoir_rows >= 0, "reservoir_rows", reservoir_rows, "zero or more rows")
         self.sae = sae.train()
         self.config = config
-        self.peak_lr = config.lr or default_lr(sae.d_sae, config.batch_size)
+        self.peak_lr = config.lr or default_lr(sae.d_sae, config.batch_size, config.n_steps)
         self.steps_done = 0
         self.silence = SilenceCounter(sae.d_sae, config.silent_tokens_until_dead, sae.device)
         self.scaling: Scaling | None = None

@@ -44,6 +44,14 @@ def test_a_level_is_reached_when_the_best_of_all_rates_is(script):
     assert script.verdict(report(0.1), {}) == "no peer was there"
 
 
+def test_runs_in_which_many_latents_died_can_be_left_out(script):
+    few, many = report(0.3) | {"dead": {"total": 1}}, report(0.2) | {"dead": {"total": 2}}
+    living = script.alive({1e-3: few, 2e-3: many}, 100)
+    assert living == {1e-3: few}
+    assert script.verdict(report(0.25), {"peer": living}) == "peer reached at every level"
+    assert script.verdict(report(0.25), {"peer": script.alive({2e-3: many}, 100)}) == "peer has none"
+
+
 @pytest.mark.slow
 def test_msae_runs_where_no_peer_is_and_a_report_is_made_once(script, tmp_path, capsys):
     generator = torch_stream(0, "test/token race")

@@ -94,6 +94,7 @@ def test_a_cell_is_trained_with_the_defaults(script):
     for name in ("auxk_alpha", "auxk_every", "auxk_residual", "beta1", "beta2", "grad_clip"):
         assert getattr(cell, name) == getattr(config, name), name
     assert (cell.warmup, cell.decay) == (config.warmup_fraction, config.decay_fraction)
+    assert round(cell.dead_after * cell.tokens) == pytest.approx(config.silent_tokens_until_dead, abs=1)
 
 
 def test_auxk_in_some_steps_is_set_beside_all_and_none(script, rows, tmp_path, capsys):

@@ -7,7 +7,7 @@ import torch
 
 from msae.core.errors import ConfigError, MsaeError, TrainingError
 from msae.sae import BatchTopK, FixedPrefixes, JumpReLU, ReLU, SampledPrefixes, SparseAutoencoder, TopK, Unnested
-from msae.training import Scaling, TrainConfig, Trainer
+from msae.training import Scaling, TrainConfig, Trainer, default_lr
 from msae.training.schedules import warmup_stable_decay
 
 D_IN = 16
@@ -142,6 +142,22 @@ def test_auxk_weighs_as_much_in_some_steps_as_in_all():
     assert [step.step for step in some if step.losses.auxk > 0] == [3, 6, 9, 12]
     assert added(some[-1]) == pytest.approx(3 * added(always[-1]), rel=1e-3)
     assert added(some[-2]) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("d_sae", "batch", "n_steps", "lr"),
+    [
+        (4096, 2048, 1000, 5e-3),
+        (4096, 2048, 16_000, 2.5e-3),
+        (512, 2048, 1000, 1e-2),
+        (32768, 128, 1000, 1.25e-3),
+        (16, 4096, 10, 2e-2),
+    ],
+)
+def test_the_default_rate_falls_with_width_and_steps_and_rises_with_the_batch(d_sae, batch, n_steps, lr):
+    assert default_lr(d_sae, batch, n_steps) == pytest.approx(lr)
+    config = TrainConfig(n_tokens=n_steps * batch, batch_size=batch)
+    assert Trainer(SparseAutoencoder(4, d_sae, BatchTopK(k=2)), config).peak_lr == pytest.approx(lr)
 
 
 def test_schedule_is_warmup_stable_decay():
