@@ -38,8 +38,8 @@ class Pictures:
 
     run: Path = Path("runs/demo")
     to: Path = Path("dashboards/images")
-    feature: int = 267
-    steered: int = 709
+    feature: int = 488
+    steered: int = 272
     strength: float = 0.6
     pages: tuple[str, ...] = ()
 
