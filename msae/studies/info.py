@@ -75,7 +75,7 @@ def _run(run: Run) -> str:
     lines = {
         "state": "finished" if run.is_finished else "unfinished: the same training command with --resume goes on",
         "tokens": f"{done:,} of {run.train_config.n_tokens:,}",
-        "store": str(run.store_path) + ("" if run.store_path.exists() else " (not there any more)"),
+        "store": str(run.store_path) + ("" if run.store_path.exists() else f" (not there, seen from {Path.cwd()})"),
         "results": f"{len(results)} files, below" if results else f"none yet: msae eval and msae analyze {run.path}",
     }
     if baselines := independent_runs(run):
