@@ -1,4 +1,4 @@
-"""Does nesting keep the parents of a known hierarchy alive? Matryoshka against a plain SAE, three seeds each.
+"""Does nesting keep the parents of a known hierarchy alive? Matryoshka against a plain SAE, six seeds each.
 
     python experiments/hierarchy_recovery.py            # a minute or two on two cores
     python experiments/hierarchy_recovery.py --json
@@ -43,7 +43,7 @@ class Settings:
     batch_size: int = 512
     lr: float = 3e-3
     k: float | None = None
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
     workers: int = 2
     json: bool = False
 
