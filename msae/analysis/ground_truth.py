@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from msae.activations.synthetic import SyntheticForest, SyntheticSource
+from msae.analysis.means import mean
 from msae.analysis.measurements.protocol import Figure, Result
 from msae.analysis.measurements.splitting import partition
 from msae.analysis.measurements.truth import RECOVERED_ABOVE
@@ -237,13 +238,13 @@ def _depths(features: dict[str, list], absorption: dict[str, list]) -> dict[str,
             "depth": which,
             "features": int(here.sum()),
             "fire": len(counted),
-            "mcc": _mean([features["cosine"][i] for i in counted]),
+            "mcc": mean([features["cosine"][i] for i in counted]),
             "recovered": sum(features["recovered"][i] for i in np.flatnonzero(here)),
-            "f1": _mean([features["f1"][i] for i in counted]),
-            "best_f1": _mean([features["best_f1"][i] for i in counted]),
+            "f1": mean([features["f1"][i] for i in counted]),
+            "best_f1": mean([features["best_f1"][i] for i in counted]),
             "uniqueness": int((n_latents[here] > 0).sum()) / standing if standing else None,
             "split": int((n_latents[here] > 1).sum()),
-            "absorbed": _mean(absorbed),
+            "absorbed": mean(absorbed),
         }
         for name, value in values.items():
             columns[name].append(value)
@@ -259,7 +260,3 @@ def _depth(parent: Sequence[int]) -> list[int]:
 
 def _status(n_rows: int) -> str:
     return NEVER if n_rows == 0 else FEW if n_rows < MIN_ROWS else OK
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return float(np.mean(values)) if len(values) else None

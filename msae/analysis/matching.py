@@ -24,6 +24,7 @@ from torch import Tensor
 from msae.analysis.collect.codes import CodeTable
 from msae.analysis.collect.cofiring import among_the_first, count_together, phi_of
 from msae.analysis.cosine_null import cosine_null
+from msae.analysis.means import mean
 from msae.analysis.tables import FEW, NEVER, OK, WORD, Column, about, make_table, words
 from msae.core.config import require
 
@@ -166,16 +167,12 @@ def overlap(
                     "matched": n_matched,
                     "by_both": int((matched[here] == BY_BOTH).sum()),
                     "share": n_matched / live[a] if live[a] else None,
-                    "mean_cosine": _mean(columns["cosine"][here & columns[f"nearest_of_{side}"]]),
-                    "mean_phi": _mean(columns["phi"][here & columns[f"partner_of_{side}"]]),
+                    "mean_cosine": mean(columns["cosine"][here & columns[f"nearest_of_{side}"]]),
+                    "mean_phi": mean(columns["phi"][here & columns[f"partner_of_{side}"]]),
                     "status": NEVER if not (live[a] and live[b]) else OK if often[a] and often[b] else FEW,
                 }
             )
     return rows
-
-
-def _mean(values: np.ndarray) -> float | None:
-    return float(values.mean(dtype=np.float64)) if len(values) else None
 
 
 def _nearest(

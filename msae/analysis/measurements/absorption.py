@@ -24,6 +24,7 @@ from torch import Tensor
 from msae.analysis.collect import Collected
 from msae.analysis.collect.codes import evenly
 from msae.analysis.cosine_null import cosine_null
+from msae.analysis.means import mean, standard_error
 from msae.analysis.measurements.edges import find_edges
 from msae.analysis.measurements.passages import PASSAGE, Passages
 from msae.analysis.measurements.protocol import Figure, Result
@@ -306,9 +307,9 @@ def _levels(collected: Collected, columns: dict[str, np.ndarray], ok: np.ndarray
                 "status": NEVER if not (alive[p] and alive[c]) else OK if n else FEW,
                 "pairs": n,
                 "absorbing": int(absorbing[here].sum()),
-                "rate": float(rate.mean()) if n else None,
-                "rate_error": float(rate.std(ddof=1) / n**0.5) if n > 1 else None,
-                "null_rate": float(columns["null_rate"][here].mean()) if n else None,
+                "rate": mean(rate),
+                "rate_error": standard_error(rate),
+                "null_rate": mean(columns["null_rate"][here]),
             }
             for name, value in values.items():
                 out[name].append(value)

@@ -21,8 +21,9 @@ from jaxtyping import Bool, Float, Int
 
 from msae.analysis.collect.codes import evenly
 from msae.analysis.concepts.first_letters import letter_of
+from msae.analysis.means import standard_error
 from msae.analysis.measurements.absorbed import TokenCodes, ablation, saebench_fraction, saebench_full, silent
-from msae.analysis.measurements.concept_absorption_levels import level_rows, standard_error
+from msae.analysis.measurements.concept_absorption_levels import level_rows
 from msae.analysis.measurements.concept_absorption_tables import (
     ALL,
     CONCEPT_ABSORPTION,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import product
 
-import numpy as np
-
 from msae.analysis.collect import CodeTable
+from msae.analysis.means import mean, standard_error
 from msae.analysis.measurements.concept_absorption_tables import ALL, DEFINITIONS, NO_LOGIT, THROUGH_THE_MODEL
 from msae.analysis.measurements.labelled import Labelled
 from msae.analysis.measurements.spelled import FEW_WORDS, Spelling
@@ -37,7 +36,10 @@ def level_rows(labelled: Labelled, rows: list[dict], spelling: Spelling) -> Iter
             "definition": definition,
             "status": OK if own else _together([row["status"] for row in asked], spelling),
             "concepts": len(own),
-            **{name: _mean([row[name] for row in own]) for name in ("rate", "null_rate", "n_main")},
+            **{
+                name: mean([row[name] for row in own if row[name] is not None])
+                for name in ("rate", "null_rate", "n_main")
+            },
             "rate_error": standard_error([row["rate"] for row in own]),
             "n_main_error": standard_error([row["n_main"] for row in own]),
             "l0": l0[level],
@@ -53,13 +55,3 @@ def _together(statuses: list[str], spelling: Spelling) -> str:
 def _l0(codes: CodeTable, widths: tuple[int, ...], n_rows: int) -> list[float]:
     latent = codes.latent[codes.codes_of(slice(0, n_rows))]
     return [float((latent < width).sum() / n_rows) for width in widths]
-
-
-def _mean(values: Sequence[float | int | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
-
-
-def standard_error(values: Sequence[float | int]) -> float | None:
-    """Standard error of the mean; None below two values."""
-    return float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else None

@@ -11,6 +11,7 @@ import pyarrow as pa
 from jaxtyping import Float, Int
 
 from msae.analysis.collect import CodeTable, Collected, Levelled
+from msae.analysis.means import mean, standard_error
 from msae.analysis.measurements.edges import Edges, find_edges, null_edges
 from msae.analysis.measurements.protocol import Result
 from msae.analysis.measurements.residuals import fires_at
@@ -228,9 +229,9 @@ def _levels(collected: Levelled, rows: list[dict], edges: Edges, by_chance: Edge
                 "edges": n_edges,
                 "edges_by_chance": n_chance,
                 "children_per_parent": n_edges / n_parents if n_parents else None,
-                "coverage_error": _standard_error([row["coverage"] for row in here]),
+                "coverage_error": standard_error([row["coverage"] for row in here]),
                 **{
-                    name: float(np.mean([row[name] for row in here])) if here else None
+                    name: mean([row[name] for row in here])
                     for name in ("coverage", "null_coverage", "overlap", "entropy")
                 },
             }
@@ -243,7 +244,3 @@ def _status(counts: np.ndarray, often: np.ndarray, bands: list[np.ndarray]) -> s
     if any(not counts[band].any() for band in bands):
         return NEVER
     return OK if all(often[band].any() for band in bands) else FEW
-
-
-def _standard_error(values: list[float]) -> float | None:
-    return float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else None
