@@ -36,12 +36,12 @@ HOLDOUT_ROWS, TEST_ROWS, SCALING_ROWS = 50_000, 20_000, 50_000
 class Settings:
     """`n_tokens`: rows each SAE is trained on. `k`: codes a row (default: the mean number of features on a row).
 
-    `workers`: SAEs trained at once, one core each.
+    `lr`: by default msae's own. `workers`: SAEs trained at once, one core each.
     """
 
     n_tokens: int = 600_000
     batch_size: int = 512
-    lr: float = 3e-3
+    lr: float | None = None
     k: float | None = None
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
     workers: int = 2
