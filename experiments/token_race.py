@@ -5,9 +5,9 @@
 
 Each peer (`make bench-peers` makes their environments) trains for `--epochs` over the same rows at every learning rate
 of a grid; where the best one lies at an edge of it, the grid grows there. msae trains with its defaults on a share of
-those tokens. All get warmup – stable – decay, the input scaled as each expects, the same batches, and the same figures:
-held-out FVU of every level, at the threshold that gives L0 = k on the held-out rows; dead latents are those that fire
-on none of 131,072 training rows. A run that is finished is not run again.
+those tokens. All get warmup – stable – decay (the peers with each of `--warmups`), the input scaled as each expects,
+the same batches, and the same figures: held-out FVU of every level, at the threshold that gives L0 = k on the held-out
+rows; dead latents are those that fire on none of 131,072 training rows. A run that is finished is not run again.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ROOT = Path(__file__).parent.parent
 PEERS = {"sae-lens": "sae_lens_step.py", "dictionary-learning": "dictionary_learning_step.py"}
 MOST_RATES = 6
 FEW_DEAD = 0.02
-WARMUP, DECAY = 0.05, 0.2
+DECAY = msae.TrainConfig.decay_fraction
 
 Report = dict[str, Any]
 
@@ -48,8 +48,9 @@ Report = dict[str, Any]
 class Race:
     """`text`: file patterns. `model`: a hub name or a folder (default: the model that ships with msae).
 
-    `rates`: the learning rates every peer begins with, evenly spaced in their logarithm. `shares`: of the peers'
-    tokens, for msae. `curve`: how often figures are taken on the way.
+    `rates`: the learning rates every peer begins with, evenly spaced in their logarithm. `warmups`: fractions of their
+    runs, each with rates of its own. `shares`: of the peers' tokens, for msae. `curve`: how often figures are taken on
+    the way.
     """
 
     text: tuple[str, ...]
@@ -62,6 +63,7 @@ class Race:
     batch: int = 2048
     epochs: float = 4
     rates: tuple[float, ...] = (8e-4, 2e-3, 5e-3)
+    warmups: tuple[float, ...] = (0.05, 0.2)
     shares: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
     curve: int = 8
     threads: int = torch.get_num_threads()
@@ -78,9 +80,12 @@ def main(race: Race) -> None:
         n_rows = file.get_slice("x").get_shape()[0]
     steps = int(race.epochs * n_rows) // race.batch
     ours = {share: run(race, "msae", rows, max(1, round(share * steps))) for share in race.shares}
-    peers = {name: search(race, name, rows, steps) for name in PEERS if race.python_of(name).exists()}
-    for name in PEERS.keys() - peers.keys():
-        print(f"{name}: not raced, {race.python_of(name)} is not there (make bench-peers)", file=sys.stderr)
+    peers = {}
+    for name in PEERS:
+        if race.python_of(name).exists():
+            peers |= {f"{name}, warmup {warmup:g}": search(race, name, rows, steps, warmup) for warmup in race.warmups}
+        else:
+            print(f"{name}: not raced, {race.python_of(name)} is not there (make bench-peers)", file=sys.stderr)
     results = {"race": settings(race), "rows": n_rows, "steps": steps, "msae": ours, "peers": peers}
     write_json(race.out / "token_race.json", jsonable(results))
     write_html(figure(ours, peers, race), race.out / "token_race.html")
@@ -100,12 +105,12 @@ def activations(race: Race) -> Path:
     return path
 
 
-def search(race: Race, peer: str, rows: Path, steps: int) -> dict[float, Report]:
+def search(race: Race, peer: str, rows: Path, steps: int, warmup: float) -> dict[float, Report]:
     """The peer's report at every learning rate, until the best of them is not at an edge."""
     factor = race.rates[1] / race.rates[0] if len(race.rates) > 1 else 2.5
-    reports = {rate: run(race, peer, rows, steps, rate) for rate in race.rates}
+    reports = {rate: run(race, peer, rows, steps, (rate, warmup)) for rate in race.rates}
     while len(reports) < MOST_RATES and (rate := beyond(best_rate(reports), sorted(reports), factor)):
-        reports[rate] = run(race, peer, rows, steps, rate)
+        reports[rate] = run(race, peer, rows, steps, (rate, warmup))
     return dict(sorted(reports.items()))
 
 
@@ -131,23 +136,21 @@ def final(report: Report) -> Report:
     return report["levels"]["matched_l0"]
 
 
-def run(race: Race, peer: str, rows: Path, steps: int, lr: float | None = None) -> Report:
-    """One training run in the peer's own Python; its report is kept in a file and read from there the next time."""
-    how = f"lr-{lr:g}" if lr else f"defaults-{defaults(race, steps)}"
+def run(race: Race, peer: str, rows: Path, steps: int, schedule: tuple[float, float] | None = None) -> Report:
+    """One training run in the peer's own Python; its report is kept in a file and read from there the next time.
+
+    `schedule`: learning rate, and warmup as a fraction of the run; by default the peer's own.
+    """
+    how = "lr-{:g}-warmup-{:g}".format(*schedule) if schedule else f"defaults-{defaults(race, steps)}"
     out = race.out / "reports" / f"{peer}-{steps}-steps-{how}.json"
     if not out.exists():
         out.parent.mkdir(parents=True, exist_ok=True)
         sizes = ["--widths", *race.widths, "--k", race.k, "--batch", race.batch, "--steps", steps, "--seed", race.seed]
         options = ["--data", rows, "--curve", race.curve, "--threads", race.threads, "--out", out]
-        if lr is not None:
-            options += [
-                "--lr",
-                lr,
-                "--lr-warmup-steps",
-                round(WARMUP * steps),
-                "--lr-decay-steps",
-                round(DECAY * steps),
-            ]
+        if schedule is not None:
+            lr, warmup = schedule
+            options += ["--lr", lr, "--lr-warmup-steps", round(warmup * steps)]
+            options += ["--lr-decay-steps", round(DECAY * steps)]
         print(f"{peer}, {steps} steps, {how} ...", file=sys.stderr, flush=True)
         words = [race.python_of(peer), SCRIPTS / PEERS.get(peer, "msae_step.py"), *sizes, *options]
         done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
@@ -204,7 +207,7 @@ def final_table(race: Race, ours: dict[float, Report], peers: dict[str, dict[flo
     for name, reports in peers.items():
         for rate, report in reports.items():
             style = "bold" if rate == best_rate(reports) else None
-            table.add_row(f"{name} {report['version']}", *cells(report, race), style=style)
+            table.add_row(f"{name} ({report['version']})", *cells(report, race), style=style)
     return table
 
 
