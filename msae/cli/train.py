@@ -44,7 +44,7 @@ class Train:
     batch_size: int = 2048
     """Tokens a step."""
     lr: float | None = None
-    """Peak learning rate; by default a rule in the number of latents and the batch."""
+    """Peak learning rate; by default a rule in the number of latents, the batch and the steps."""
     auxk_alpha: float = 1 / 32
     """Weight of the loss that revives dead latents."""
     seed: int = 0
