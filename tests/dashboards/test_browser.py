@@ -22,8 +22,10 @@ def tables(demo_run) -> RunTables:
 
 
 def rows_shown(page) -> list[str]:
-    page.wait_for_selector(".ag-center-cols-container .ag-row")
-    return page.locator(".ag-center-cols-container .ag-cell[col-id=latent]").all_inner_texts()
+    """The latents in the grid, read in one go once their cells are there: a row comes before its cells, and may go."""
+    cells = "[...document.querySelectorAll('.ag-center-cols-container .ag-cell[col-id=latent]')]"
+    shown = page.wait_for_function(f"(texts => texts.length && texts)({cells}.map(cell => cell.innerText))")
+    return shown.json_value()
 
 
 def counted(page, text: str) -> None:
