@@ -8,12 +8,13 @@ from functools import cached_property
 from typing import Any
 
 import msae
-from msae.analysis.collect import Collected, TokenText, collect
-from msae.analysis.concepts import label_text
-from msae.analysis.measurements import Absorption, Tree
-from msae.analysis.measurements.concept_absorption_tables import DEFINITIONS
-from msae.analysis.measurements.supervised import supervised
-from msae.analysis.probing import ActivationProbes, ProbeSettings, probe_activations
+from msae.analysis.all_measurements import Absorption, Tree
+from msae.analysis.concepts.concept_absorption_tables import DEFINITIONS
+from msae.analysis.concepts.labels import label_text
+from msae.analysis.concepts.probes import ActivationProbes, ProbeSettings, probe_activations
+from msae.analysis.concepts.supervised import supervised
+from msae.analysis.features.collection import collect
+from msae.analysis.sample import Collected, TokenText
 from msae.analysis.tables import OK
 
 GROUPS: dict[str, Callable[[dict[str, Any]], bool]] = {

@@ -26,9 +26,10 @@ from machine import machine, said
 from torch import Tensor
 
 from msae.activations.store import RowTokens
-from msae.analysis.collect import collect, collection
-from msae.analysis.collect.encode import BLOCK_NUMBERS
-from msae.analysis.measurements import MEASUREMENTS
+from msae.analysis.all_measurements import MEASUREMENTS
+from msae.analysis.features.collection import collect
+from msae.analysis.sample import collection
+from msae.analysis.sample.encode import BLOCK_NUMBERS
 from msae.analysis.tables import write_tables
 from msae.core.rng import torch_stream
 from msae.sae import BatchTopK, FixedPrefixes, SparseAutoencoder

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from msae.activations.synthetic import SyntheticForest
-from msae.analysis.recovery import Recovery, recovery
+from msae.analysis.truth.recovery import Recovery, recovery
 from msae.core.config import to_dict
 from msae.sae import BatchTopK, FixedPrefixes, Nesting, SparseAutoencoder, Unnested
 from msae.training import TrainConfig, Trainer

@@ -19,9 +19,10 @@ from rich.table import Table
 
 from msae.activations.store import RowTokens
 from msae.activations.synthetic import SyntheticForest
-from msae.analysis.collect import ArrayRows, Collected, collect
-from msae.analysis.measurements import Absorption, Tree
-from msae.analysis.measurements.truth import EdgeScores, edge_scores
+from msae.analysis.all_measurements import Absorption, Tree
+from msae.analysis.features.collection import collect
+from msae.analysis.sample import ArrayRows, Collected
+from msae.analysis.truth.edge_scores import EdgeScores, edge_scores
 from msae.sae import BatchTopK, FixedPrefixes, Nesting, SparseAutoencoder, Unnested
 from msae.training import TrainConfig, Trainer
 

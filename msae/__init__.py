@@ -17,7 +17,7 @@ _HOMES = {
     "Document": "msae.data.documents",
     "FixedPrefixes": "msae.sae",
     "JumpReLU": "msae.sae",
-    "LevelTable": "msae.analysis.level_table",
+    "LevelTable": "msae.analysis.levels.level_table",
     "ModuleSource": "msae.activations.module",
     "MsaeError": "msae.core.errors",
     "ReLU": "msae.sae",
@@ -32,22 +32,22 @@ _HOMES = {
     "Trainer": "msae.training",
     "TransformerLensSource": "msae.activations.transformer_lens",
     "Unnested": "msae.sae",
-    "along": "msae.analysis.steering",
+    "along": "msae.analysis.interventions.steering",
     "analyze_run": "msae.studies.analyze_run",
-    "continue_text": "msae.analysis.steering",
+    "continue_text": "msae.analysis.interventions.steering",
     "compare_levels": "msae.studies.compare",
     "compare_runs": "msae.studies.compare",
     "dataset_documents": "msae.data.documents",
-    "evaluate_levels": "msae.analysis.evaluate",
-    "evaluate_rows": "msae.analysis.evaluate",
+    "evaluate_levels": "msae.analysis.levels.evaluate",
+    "evaluate_rows": "msae.analysis.levels.evaluate",
     "harvest": "msae.activations.harvest",
     "harvest_hooks": "msae.activations.harvest",
     "jsonl_documents": "msae.data.documents",
     "load": "msae.sae",
     "parquet_documents": "msae.data.documents",
-    "read_prompt": "msae.analysis.prompt",
+    "read_prompt": "msae.analysis.interventions.prompt",
     "save": "msae.sae",
-    "splice": "msae.analysis.splice",
+    "splice": "msae.analysis.interventions.splice",
     "string_documents": "msae.data.documents",
     "text_documents": "msae.data.documents",
     "train": "msae.training",
@@ -63,11 +63,11 @@ if TYPE_CHECKING:
     from msae.activations.store import ActivationStore
     from msae.activations.synthetic import SyntheticForest
     from msae.activations.transformer_lens import TransformerLensSource
-    from msae.analysis.evaluate import evaluate_levels, evaluate_rows
-    from msae.analysis.level_table import LevelTable
-    from msae.analysis.prompt import read_prompt
-    from msae.analysis.splice import splice
-    from msae.analysis.steering import along, continue_text
+    from msae.analysis.interventions.prompt import read_prompt
+    from msae.analysis.interventions.splice import splice
+    from msae.analysis.interventions.steering import along, continue_text
+    from msae.analysis.levels.evaluate import evaluate_levels, evaluate_rows
+    from msae.analysis.levels.level_table import LevelTable
     from msae.core.errors import MsaeError
     from msae.core.spec import SourceSpec
     from msae.data.documents import (

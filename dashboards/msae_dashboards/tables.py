@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from msae.analysis.level_table import LevelTable
-from msae.analysis.measurements.branches import Branches
+from msae.analysis.hierarchy.branches import Branches
+from msae.analysis.levels.level_table import LevelTable
 from msae.core.errors import EvaluationError, MsaeError
 from msae.training import Run
 from msae_dashboards.feature_index import FeatureIndex

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from msae.analysis.level_table import LevelTable
+    from msae.analysis.levels.level_table import LevelTable
 
 
 def say(text: str) -> None:
@@ -27,6 +27,6 @@ def show(*parts: RenderableType) -> None:
 
 def show_levels(table: LevelTable) -> None:
     """What each level is worth."""
-    from msae.analysis.display import levels_table
+    from msae.analysis.levels.levels_display import levels_table
 
     show(levels_table(table))

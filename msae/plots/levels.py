@@ -8,7 +8,7 @@ from typing import Literal
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from msae.analysis.level_table import LevelRow, LevelTable
+from msae.analysis.levels.level_table import LevelRow, LevelTable
 from msae.plots.theme import BLUE, GREEN, LINE_WIDTH, MARKER_SIZE, MUTED, ORANGE, SKY, panel_layout, template
 
 Rows = Sequence[LevelRow]

@@ -11,15 +11,16 @@ from torch import Tensor
 
 from msae.activations.source import ActivationSource
 from msae.activations.store import ActivationStore
-from msae.analysis.collect import Collected, CollectSettings, TokenText, collect, join_saes
-from msae.analysis.concepts import Labels, joined, label_text, read_labels
-from msae.analysis.measurements import MEASUREMENTS, Result
-from msae.analysis.measurements.display import absorption_table, independent_table, splitting_table, tree_outline
-from msae.analysis.measurements.display_concepts import concept_absorption_table, concepts_table
-from msae.analysis.measurements.independent import splitting_independent
-from msae.analysis.measurements.labelled import Labelled
-from msae.analysis.measurements.supervised import measure_labelled
-from msae.analysis.probing import probe_activations
+from msae.analysis.all_measurements import MEASUREMENTS, Result
+from msae.analysis.concepts.concepts_display import concept_absorption_table, concepts_table
+from msae.analysis.concepts.labelled import Labelled
+from msae.analysis.concepts.labels import Labels, joined, label_text, read_labels
+from msae.analysis.concepts.probes import probe_activations
+from msae.analysis.concepts.supervised import measure_labelled
+from msae.analysis.features.collection import collect
+from msae.analysis.hierarchy.hierarchy_display import absorption_table, independent_table, splitting_table, tree_outline
+from msae.analysis.hierarchy.independent_splitting import splitting_independent
+from msae.analysis.sample import Collected, CollectSettings, TokenText, join_saes
 from msae.analysis.tables import write_tables
 from msae.core.config import require, to_dict
 from msae.core.errors import EvaluationError, MsaeError
@@ -80,7 +81,7 @@ def analyze_run(
 ) -> Analysis:
     """Run every measurement on the first `tokens` rows and write all tables and ``analysis.json`` to ``run.results``.
 
-    `concepts`: a table of labels (`msae.analysis.concepts.given`), beside those of the text itself (`label_text`), for
+    `concepts`: a table of labels (`concepts.labels.given`), beside those of the text itself (`label_text`), for
     which the tokenizer is needed. They are probed on the first `concept_tokens` rows (0: not at all).
     `store`: None takes the store the run was trained on; `holdout` takes its holdout instead. `model`: where the model
     is, if it has moved: its tokenizer gives tokens their text, its unembedding the logits. Without it (activations of

@@ -12,16 +12,16 @@ import torch
 
 from msae.activations.source import ActivationSource
 from msae.activations.store import ActivationStore
-from msae.analysis.collect.codes import CodeTable
-from msae.analysis.collect.encode import encode_all
-from msae.analysis.collect.joined import joined
-from msae.analysis.collect.origin import Origin
-from msae.analysis.collect.shift import shifted
-from msae.analysis.collect.token_text import TokenText
-from msae.analysis.evaluate import evaluate_levels, evaluate_rows
-from msae.analysis.level_table import LevelTable
-from msae.analysis.matching import MIN_TOKENS, Groups, latent_pairs
-from msae.analysis.measurements.rate_distortion import RateDistortion, rate_and_fvu, root_mean_square
+from msae.analysis.hierarchy.matching import MIN_TOKENS, Groups, latent_pairs
+from msae.analysis.levels.evaluate import evaluate_levels, evaluate_rows
+from msae.analysis.levels.level_table import LevelTable
+from msae.analysis.levels.rate_distortion import RateDistortion, rate_and_fvu, root_mean_square
+from msae.analysis.sample.code_table import CodeTable
+from msae.analysis.sample.encode import encode_all
+from msae.analysis.sample.joined import joined
+from msae.analysis.sample.origin import Origin
+from msae.analysis.sample.shift import shifted
+from msae.analysis.sample.token_text import TokenText
 from msae.core.config import require
 from msae.core.errors import CheckpointError, ConfigError, MismatchError, MsaeError
 from msae.core.spec import require_same_source

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from msae.analysis.collect import CodeTable, Origin, TokenText
-from msae.analysis.collect.features import FEATURES, FeatureStatistics
-from msae.analysis.collect.ranked import ranked
-from msae.analysis.level_table import LevelTable
-from msae.analysis.matching import BY_BOTH, BY_COSINE, BY_FIRING, Groups, chance, overlap
+from msae.analysis.features.ranked import ranked
+from msae.analysis.features.statistics import FEATURES, FeatureStatistics
+from msae.analysis.hierarchy.matching import BY_BOTH, BY_COSINE, BY_FIRING, Groups, chance, overlap
+from msae.analysis.levels.level_table import LevelTable
+from msae.analysis.sample import CodeTable, Origin, TokenText
 from msae.analysis.tables import OK, WORD, Column, make_table, words, write_tables
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ SHOWN = ("run", "level", "width", "l0", "fvu", "ce_sae", "ce_recovered", "kl", "
 class Comparison:
     """Tidy tables, one row a thing.
 
-    `levels`: a level of a run (columns: `msae.analysis.level_table.DEFINITIONS`). `pairs`: two latents that are near
-    each other in direction or in firing (columns: `msae.analysis.matching.LATENT_PAIRS`, an Arrow table). `overlap`:
+    `levels`: a level of a run (columns: `level_table.DEFINITIONS`). `pairs`: two latents that are near
+    each other in direction or in firing (columns: `matching.LATENT_PAIRS`, an Arrow table). `overlap`:
     two groups, how many of a's live latents are matched in b (by either measure, and by both), and how near the nearest
     is on average; `status`: ok, too few tokens (no latent of a, or none of b, fires often enough to be matched by
     firing), or never fires (a or b is silent). `rate`: a level and a quantiser step, bits a token and FVU. `latents`: a
@@ -136,7 +136,7 @@ def rate_frame(series: Iterable[tuple[str, Sequence[Mapping[str, Any]]]]) -> pd.
 
 
 def overlap_frame(pairs: pa.Table, groups: Groups, live: Mapping[str, int], often: Mapping[str, int]) -> pd.DataFrame:
-    """One row an ordered pair of groups (`msae.analysis.matching.overlap`), by their names.
+    """One row an ordered pair of groups (`msae.analysis.hierarchy.matching.overlap`), by their names.
 
     `live`: latents of each group that fire, `often`: those that fire on enough tokens to be matched by firing.
     """

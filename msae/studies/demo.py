@@ -11,7 +11,7 @@ from msae.activations.harvest import harvest
 from msae.activations.manifest import MANIFEST
 from msae.activations.store import ActivationStore
 from msae.activations.transformer_lens import TransformerLensSource
-from msae.analysis.level_table import LevelTable
+from msae.analysis.levels.level_table import LevelTable
 from msae.core.errors import StoreError
 from msae.core.spec import require_same_source
 from msae.data.documents import Document, Documents

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from msae.activations.store import ActivationStore
-from msae.analysis.evaluate import DEFAULT_TOKENS, evaluate_levels, evaluate_rows
-from msae.analysis.level_table import LevelTable
+from msae.analysis.levels.evaluate import DEFAULT_TOKENS, evaluate_levels, evaluate_rows
+from msae.analysis.levels.level_table import LevelTable
 from msae.core.errors import EvaluationError
 from msae.data.documents import Document
 from msae.plots.levels import levels_figure

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msae.activations.manifest import holds_store
 from msae.activations.store import ActivationStore
-from msae.analysis.level_table import LevelTable
+from msae.analysis.levels.level_table import LevelTable
 from msae.analysis.tables import table_footer
 from msae.core.errors import EvaluationError, MsaeError
 from msae.core.spec import SourceSpec

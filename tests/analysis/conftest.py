@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +12,10 @@ import torch
 from torch import Tensor
 
 from msae.activations.source import ContextBatch, Replacement
+from msae.activations.store import RowTokens
+from msae.activations.synthetic import SyntheticForest
+from msae.analysis.features.collection import collect
+from msae.analysis.sample import ArrayRows, Collected
 from msae.core.spec import SourceSpec
 from msae.data.documents import Document
 from msae.sae import BatchTopK, FixedPrefixes, SparseAutoencoder, Unnested
@@ -239,7 +243,7 @@ def teach(model: torch.nn.Module, token: dict[str, int], asks: list[str], answer
     generator = torch.Generator().manual_seed(0)
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
     after = torch.tensor([token[text] for text in asks])
-    for _ in range(150):
+    for _ in range(1_000):  # some 150 are enough on most processors; it stops when it has learnt
         word = torch.randint(0, len(SPELLED), (16, lines), generator=generator)
         answer = word // len(ENDINGS) + token[answers[0]]
         said = torch.cat(
@@ -260,3 +264,79 @@ def teach(model: torch.nn.Module, token: dict[str, int], asks: list[str], answer
         if loss.item() < 5e-3:
             return
     raise AssertionError(f"the model did not learn to spell: its loss is {loss.item():.3f}")
+
+
+def perfect_sae(forest: SyntheticForest, widths: tuple[int, ...]) -> SparseAutoencoder:
+    """Latent j is feature j: the pseudo-inverse reads the codes off exactly, with at most d_in features."""
+    sae = SparseAutoencoder(forest.d_in, forest.n_features, BatchTopK(k=4), FixedPrefixes(widths))
+    with torch.no_grad():
+        sae.W_dec.copy_(forest.directions)
+        sae.W_enc.copy_(torch.linalg.pinv(forest.directions))
+        sae.threshold.fill_(1e-3)
+    return sae.eval()
+
+
+def tokens_of(n_rows: int, length: int, *, vocabulary: int = 30) -> RowTokens:
+    row = torch.arange(n_rows)
+    return RowTokens(token_id=row * 7 % vocabulary, document=row // length, offset=row % length)
+
+
+@pytest.fixture(scope="session")
+def small() -> SimpleNamespace:
+    """A forest of 8 roots, 2 children each, 2 grandchildren each; 2,048 rows in documents of 64; its perfect SAE."""
+    forest = SyntheticForest(d_in=64, n_roots=8, root_rate=0.15, branching=(2, 2))
+    x, truth = forest.sample(2048, seed=1)
+    rows = ArrayRows(x, tokens_of(2048, 64))
+    return SimpleNamespace(forest=forest, x=x, truth=truth, rows=rows, sae=perfect_sae(forest, (8, 24, 56)))
+
+
+def sae_of(W_dec: Sequence, W_enc: Sequence, widths: tuple[int, ...]) -> SparseAutoencoder:
+    """An SAE from its decoder rows and, as rows too, its encoder columns; θ just above zero."""
+    dec, enc = torch.as_tensor(W_dec, dtype=torch.float32), torch.as_tensor(W_enc, dtype=torch.float32)
+    nesting = FixedPrefixes(widths) if len(widths) > 1 else Unnested()
+    sae = SparseAutoencoder(dec.shape[1], dec.shape[0], BatchTopK(k=1), nesting)
+    with torch.no_grad():
+        sae.W_dec.copy_(dec)
+        sae.W_enc.copy_(enc.T)
+        sae.threshold.fill_(1e-3)
+    return sae.eval()
+
+
+def in_documents(x: torch.Tensor, length: int = 50) -> ArrayRows:
+    row = torch.arange(len(x))
+    return ArrayRows(x, RowTokens(token_id=row % 11, document=row // length, offset=row % length))
+
+
+def collected_from_codes(codes: torch.Tensor, widths: tuple[int, ...], length: int = 50) -> Collected:
+    """A dictionary of unit vectors, so that the rows are the codes."""
+    d = codes.shape[1]
+    return collect(sae_of(torch.eye(d), torch.eye(d), widths), in_documents(codes.float(), length))
+
+
+def forest_sample(nested: bool = True) -> SimpleNamespace:
+    """16 roots with 2 children each, one after another in level order, read exactly."""
+    forest = SyntheticForest(d_in=56, n_roots=16, root_rate=0.12, branching=(2,))
+    x, _ = forest.sample(4000, seed=1)
+    widths = (16, 48) if nested else (48,)
+    sae = sae_of(forest.directions, torch.linalg.pinv(forest.directions).T, widths)
+    return SimpleNamespace(forest=forest, sae=sae, collected=collect(sae, in_documents(x)))
+
+
+@pytest.fixture(scope="session")
+def from_codes() -> Callable[..., Collected]:
+    return collected_from_codes
+
+
+@pytest.fixture(scope="session")
+def build() -> SimpleNamespace:
+    return SimpleNamespace(sae_of=sae_of, in_documents=in_documents)
+
+
+@pytest.fixture(scope="session")
+def forest() -> SimpleNamespace:
+    return forest_sample()
+
+
+@pytest.fixture(scope="session")
+def flat_forest() -> SimpleNamespace:
+    return forest_sample(nested=False)

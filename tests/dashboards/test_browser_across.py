@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from msae.analysis.measurements.splitting import ALL_LATER
+from msae.analysis.hierarchy.splitting import ALL_LATER
 from msae_dashboards.panels import absorption_pairs
 from msae_dashboards.primitives import number, share
 from msae_dashboards.tables import RunTables

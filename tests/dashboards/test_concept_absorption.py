@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from msae.analysis.measurements.concept_absorption_tables import (
+from msae.analysis.concepts.concept_absorption_tables import (
     ALL,
     CONCEPT_ABSORPTION,
     CONCEPT_ABSORPTION_LEVELS,

@@ -11,8 +11,8 @@ import pytest
 
 import msae
 import msae.demo
-from msae.analysis.prompt import read_prompt
-from msae.analysis.steering import along, continue_text
+from msae.analysis.interventions.prompt import read_prompt
+from msae.analysis.interventions.steering import along, continue_text
 from msae.core.errors import EvaluationError
 from msae_dashboards.live import Continuations, LiveModel, UnavailableModelError, Wish
 from msae_dashboards.live.firing import Firing

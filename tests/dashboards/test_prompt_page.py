@@ -115,7 +115,7 @@ def test_steering_changes_the_text(site, open_page, demo_run, source) -> None:
     page = open_page(prompt(site, text=text, latent=str(latent), n="20"))
     page.wait_for_selector(".continuation.unsteered .progress.done", timeout=OPEN)
     assert page.locator(".continuation").count() == 1
-    written = msae.analysis.steering.continue_text(source, text, n_tokens=20)
+    written = msae.analysis.interventions.steering.continue_text(source, text, n_tokens=20)
     plain = page.locator(".continuation.unsteered .written").inner_text()
     assert plain.replace("↵\n", "\n").replace("↵", "\n") == written.text
     page.locator(".strength [role=slider]").focus()

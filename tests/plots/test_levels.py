@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from msae.analysis.level_table import LevelRow, LevelTable, Sample
+from msae.analysis.levels.level_table import LevelRow, LevelTable, Sample
 from msae.plots.levels import levels_figure
 from msae.plots.theme import write_html
 

@@ -19,7 +19,7 @@ from rich.console import Console
 
 import msae
 from msae.activations.synthetic import SyntheticSource
-from msae.analysis.collect import CollectSettings, PairSettings
+from msae.analysis.sample import CollectSettings, PairSettings
 from msae.analysis.tables import meanings, read_table, row_of
 from msae.core.errors import EvaluationError, MismatchError, StoreError
 from msae.studies.analyze_run import analyze_run

@@ -8,8 +8,8 @@ import torch
 from rich.console import Console
 
 import msae
-from msae.analysis.evaluate import evaluate_rows
-from msae.analysis.matching import BY_BOTH
+from msae.analysis.hierarchy.matching import BY_BOTH
+from msae.analysis.levels.evaluate import evaluate_rows
 from msae.analysis.tables import read_table
 from msae.core.errors import CheckpointError, ConfigError, MismatchError
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import msae
-from msae.analysis.collect.encode import encode_all
+from msae.analysis.sample.encode import encode_all
 from msae.analysis.tables import meanings, read_table
 from msae.core.errors import ConfigError
 from msae.studies.compare_run import compare_with

@@ -91,7 +91,7 @@ class Continuations:
             return max(waiting, key=lambda job: job.asked)
 
     def _one_more(self, job: _Job) -> Written:
-        from msae.analysis.steering import along, continuation_of, tokens_after
+        from msae.analysis.interventions.steering import along, continuation_of, tokens_after
 
         opened, wish = self._model(), job.wish
         with opened.lock:

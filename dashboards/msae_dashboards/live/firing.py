@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from msae.analysis.prompt import PromptReading
+from msae.analysis.interventions.prompt import PromptReading
 
 
 @dataclass(frozen=True, kw_only=True)

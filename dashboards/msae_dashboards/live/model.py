@@ -14,7 +14,7 @@ from msae.training import Run
 
 if TYPE_CHECKING:
     from msae.activations.transformer_lens import TransformerLensSource
-    from msae.analysis.prompt import PromptReading
+    from msae.analysis.interventions.prompt import PromptReading
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class LiveModel:
         return self._read(text)
 
     def _read_now(self, text: str) -> PromptReading:
-        from msae.analysis.prompt import read_prompt
+        from msae.analysis.interventions.prompt import read_prompt
 
         opened = self.opened()
         with opened.lock:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dash import html
 from dash.development.base_component import Component
 
-from msae.analysis.prompt import PromptReading
+from msae.analysis.interventions.prompt import PromptReading
 from msae_dashboards.address import features_href
 from msae_dashboards.feature_index import FeatureIndex
 from msae_dashboards.live.continuations import Written

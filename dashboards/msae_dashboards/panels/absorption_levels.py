@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dash.development.base_component import Component
 
-from msae.analysis.measurements.absorption import ABSORPTION_LEVELS
+from msae.analysis.hierarchy.absorption import ABSORPTION_LEVELS
 from msae_dashboards.address import Address
 from msae_dashboards.panels.panel import Panel
 from msae_dashboards.panels.splitting_levels import pairs_of_levels

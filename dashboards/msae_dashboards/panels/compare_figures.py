@@ -7,7 +7,7 @@ from typing import Any
 from dash import html
 from dash.development.base_component import Component
 
-from msae.analysis.level_table import DEFINITIONS
+from msae.analysis.levels.level_table import DEFINITIONS
 from msae_dashboards.address import Address
 from msae_dashboards.panels.compared import LEVELS, Compared
 from msae_dashboards.panels.level_table import COLUMNS

@@ -6,7 +6,7 @@ import numpy as np
 from dash import html
 from dash.development.base_component import Component
 
-from msae.analysis.matching import BY_BOTH, BY_COSINE, BY_FIRING
+from msae.analysis.hierarchy.matching import BY_BOTH, BY_COSINE, BY_FIRING
 from msae.plots.comparison import nearness_figure
 from msae_dashboards.address import Address
 from msae_dashboards.panels.compared import NO_MATCH, Compared

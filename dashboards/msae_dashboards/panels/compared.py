@@ -12,7 +12,7 @@ from dash import html
 from dash.development.base_component import Component
 from jaxtyping import Int
 
-from msae.analysis.matching import chance
+from msae.analysis.hierarchy.matching import chance
 from msae_dashboards.address import Address, compare_href
 from msae_dashboards.panels.latent import kept_level, linked
 from msae_dashboards.primitives import Content, level_chip, token_chip

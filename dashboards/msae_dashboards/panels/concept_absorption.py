@@ -8,7 +8,7 @@ import pyarrow as pa
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from msae.analysis.measurements.concept_absorption_tables import ALL, CONCEPT_ABSORPTION, DEFINITIONS, THROUGH_THE_MODEL
+from msae.analysis.concepts.concept_absorption_tables import ALL, CONCEPT_ABSORPTION, DEFINITIONS, THROUGH_THE_MODEL
 from msae.analysis.tables import OK
 from msae_dashboards.address import Address, feature_href
 from msae_dashboards.panels.latent import linked

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dash import html
 from dash.development.base_component import Component
 
-from msae.analysis.level_table import DEFINITIONS, LevelRow
+from msae.analysis.levels.level_table import DEFINITIONS, LevelRow
 from msae_dashboards.address import Address, features_href
 from msae_dashboards.panels.panel import Panel
 from msae_dashboards.primitives import level_link, number, small_table

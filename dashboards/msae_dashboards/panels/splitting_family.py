@@ -9,7 +9,7 @@ import numpy as np
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from msae.analysis.measurements.splitting import ALL_LATER
+from msae.analysis.hierarchy.splitting import ALL_LATER
 from msae_dashboards.address import Address, feature_href, tree_href
 from msae_dashboards.panels.latent import introduced, latent_of, linked
 from msae_dashboards.panels.panel import Panel

@@ -9,7 +9,7 @@ import pyarrow as pa
 from dash import html
 from dash.development.base_component import Component
 
-from msae.analysis.measurements.splitting import SPLITTING_LEVELS
+from msae.analysis.hierarchy.splitting import SPLITTING_LEVELS
 from msae.analysis.tables import OK, Column
 from msae_dashboards.address import Address
 from msae_dashboards.panels.panel import Panel

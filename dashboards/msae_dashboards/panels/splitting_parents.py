@@ -8,7 +8,7 @@ from dash import html
 from dash.development.base_component import Component
 from jaxtyping import Int
 
-from msae.analysis.measurements.splitting import ALL_LATER
+from msae.analysis.hierarchy.splitting import ALL_LATER
 from msae_dashboards.address import Address, splitting_href
 from msae_dashboards.panels.latent import kept_level, linked
 from msae_dashboards.panels.panel import Panel

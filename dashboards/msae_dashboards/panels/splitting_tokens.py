@@ -8,7 +8,7 @@ from typing import Any
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from msae.analysis.measurements.splitting_tokens import NO_CHILD
+from msae.analysis.hierarchy.splitting_tokens import NO_CHILD
 from msae_dashboards.address import Address, feature_href
 from msae_dashboards.feature_index import FeatureIndex
 from msae_dashboards.panels.latent import latent_of

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from msae.analysis.measurements.branches import Branches, Edge
+from msae.analysis.hierarchy.branches import Branches, Edge
 from msae_dashboards.address import Address, feature_href, tree_href
 from msae_dashboards.feature_index import FeatureIndex
 from msae_dashboards.panels.latent import kept_level

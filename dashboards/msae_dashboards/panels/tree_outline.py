@@ -5,7 +5,7 @@ from __future__ import annotations
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from msae.analysis.measurements.branches import Branches, Edge
+from msae.analysis.hierarchy.branches import Branches, Edge
 from msae_dashboards.address import Address, tree_href
 from msae_dashboards.panels.latent import linked
 from msae_dashboards.panels.panel import Panel

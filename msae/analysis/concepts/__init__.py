@@ -1,7 +1,1 @@
-"""Labels of tokens: concepts that are known of a text, or that a user brings."""
-
-from msae.analysis.concepts.given import given_labels, read_labels
-from msae.analysis.concepts.label import label_spans, label_text
-from msae.analysis.concepts.labels import Concept, Labels, joined
-
-__all__ = ["Concept", "Labels", "given_labels", "joined", "label_spans", "label_text", "read_labels"]
+"""Labelled concepts: probes for them, latents that separate them, and absorption that labels can see."""

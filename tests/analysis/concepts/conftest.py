@@ -11,7 +11,7 @@ import torch
 
 import msae
 from msae.activations.store import RowTokens
-from msae.analysis.collect import ArrayRows, TokenText, token_text
+from msae.analysis.sample import ArrayRows, TokenText, token_text
 
 DOCUMENTS = (
     "def größe(n: int) -> int:\n    '''Ünits, 四.'''\n    return n + 1\n\n\nclass Ast:\n    x = 3\n\n\nx = größe(2)\n",

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from msae.activations.transformer_lens import TransformerLensSource
-from msae.analysis.collect import token_text
 from msae.analysis.concepts.spelling import ASKS, spelling_prompts, vocabulary_words
-from msae.analysis.one_context import whole_context
+from msae.analysis.interventions.one_context import whole_context
+from msae.analysis.sample import token_text
 from msae.core.errors import EvaluationError
 
 

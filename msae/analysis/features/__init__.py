@@ -1,0 +1,1 @@
+"""What one latent does: how often, on which tokens, towards which predictions."""

@@ -1,0 +1,1 @@
+"""How levels hang together: edges, tree, splitting, absorption, matching."""

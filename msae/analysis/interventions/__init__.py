@@ -1,0 +1,1 @@
+"""Acting inside the model: replace activations, steer, attribute, read a prompt."""

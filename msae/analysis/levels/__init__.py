@@ -1,0 +1,1 @@
+"""What a level is worth: reconstruction, loss and rate, level by level."""

@@ -1,0 +1,186 @@
+"""Rate–distortion: what every level loses, in variance and in predictions, at how many bits a token.
+
+Codes are rounded to whole steps, coarse to fine, and everything is measured on the rounded codes. So levels, and SAEs,
+can be compared at equal cost: a narrow level written finely against a wide one written coarsely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import torch
+from jaxtyping import Bool, Float
+
+from msae.activations.source import ContextBatch, PatchableSource
+from msae.activations.store import ActivationStore
+from msae.analysis.levels.evaluate import first_contexts
+from msae.analysis.levels.quantised_loss import QuantisedLosses, quantised_losses
+from msae.analysis.levels.rate import RateAccumulator
+from msae.analysis.measurement import Figure, Result
+from msae.analysis.sample import CodeTable, Collected, Rows
+from msae.analysis.sample.code_table import evenly
+from msae.analysis.sample.pairing import shared_hook
+from msae.analysis.tables import FEW, NEVER, OK, WORD, Column, make_table
+from msae.core.config import require
+from msae.core.errors import EvaluationError
+from msae.sae.autoencoder import SparseAutoencoder, decode_bands
+from msae.sae.codes import SparseCodes
+
+BLOCK_ROWS = 1 << 12
+
+RATE_DISTORTION = (
+    Column("level", pa.int16(), "level; figures are those of its prefix"),
+    Column("width", pa.int32(), "latents in the prefix"),
+    Column("status", WORD, f"'{OK}'; '{FEW}': too few rows for any figure; '{NEVER}': the level's own band is silent"),
+    Column("step", pa.float64(), "codes are rounded to whole multiples of this, at least one"),
+    Column("step_over_rms", pa.float64(), "step / root mean square of the nonzero codes"),
+    Column("bits_firing", pa.float64(), "bits a token that say which latents fire (upper bound: coded one by one)"),
+    Column("bits_values", pa.float64(), "bits a token that say with which rounded values, one entropy code a band"),
+    Column("bits", pa.float64(), "bits_firing + bits_values"),
+    Column("fvu", pa.float64(), "fraction of variance unexplained by the rounded codes, on the same rows as the bits"),
+    Column("on_frontier", pa.bool_(), "no other (level, step) has both fewer bits and a lower FVU"),
+    Column("ce", pa.float64(), "cross-entropy, nats a prediction, with the rounded codes spliced in; null without it"),
+    Column("ce_recovered", pa.float64(), "(CE with zeros - ce) / (CE with zeros - CE of the model untouched)"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateDistortion:
+    """`steps`: of the quantiser, in multiples of the codes' root mean square. `tokens`: rows that bits and FVU are
+    measured on at most, in blocks spread over the sample. `ce_tokens`: held-out tokens for CE at most (0: no CE)."""
+
+    name: ClassVar[str] = "rate_distortion"
+
+    steps: tuple[float, ...] = (1.0, 0.5, 0.25, 0.125, 0.0625)
+    tokens: int = 65_536
+    ce_tokens: int = 8_192
+
+    def __post_init__(self) -> None:
+        ok = len(self.steps) > 0 and all(step > 0 for step in self.steps)
+        require(ok, "steps", self.steps, "positive multiples of the root mean square")
+        require(self.tokens >= 1, "tokens", self.tokens, "at least one row")
+        require(self.ce_tokens >= 0, "ce_tokens", self.ce_tokens, "a count, 0 or more")
+
+    def run(self, collected: Collected) -> Result:
+        """Table ``rate_distortion``: one row a level and step. CE needs a model with a language head and contexts.
+
+        Raises `EvaluationError` when the rows do not vary.
+        """
+        rms = root_mean_square(collected.codes)
+        steps = [factor * rms for factor in self.steps]
+        records, n_rows = rate_and_fvu(collected.sae, collected.codes, collected.rows, steps, self.tokens)
+        losses = self._losses(collected, steps)
+        few = n_rows < collected.settings.pairs.min_tokens
+        live = np.bincount(collected.level_of[collected.codes.counts > 0], minlength=collected.n_levels) > 0
+        columns: dict[str, list] = {column.name: [] for column in RATE_DISTORTION}
+        frontier = on_frontier(*(np.array([record[name] for record in records]) for name in ("bits", "fvu")))
+        for record, best in zip(records, frontier.tolist(), strict=True):
+            s, level = record.pop("s"), record["level"]
+            spoken = losses is not None and not few
+            values = {
+                **({name: None for name in record} if few else record),
+                "level": level,
+                "width": collected.sae.prefix_widths[level],
+                "status": FEW if few else OK if live[level] else NEVER,
+                "step": steps[s],
+                "step_over_rms": self.steps[s],
+                "on_frontier": None if few else best,
+                "ce": float(losses.rounded[s, level]) if losses and spoken else None,
+                "ce_recovered": losses.recovered(s, level) if losses and spoken else None,
+            }
+            for name, value in values.items():
+                columns[name].append(value)
+        summary: dict[str, Figure] = {
+            "n_tokens": n_rows,
+            "rms": rms,
+            "n_predictions": losses.n_predictions if losses else 0,
+            "ce_clean": losses.clean if losses else None,
+            "ce_zero": losses.zero if losses else None,
+        }
+        table = make_table(
+            RATE_DISTORTION, columns, summary, row="a level and a quantiser step: bits, FVU, cross-entropy"
+        )
+        return Result(tables={self.name: table}, summary=summary)
+
+    def _losses(self, collected: Collected, steps: list[float]) -> QuantisedLosses | None:
+        source, sae = collected.source, collected.sae
+        contexts = held_out_contexts(collected)
+        if not (isinstance(source, PatchableSource) and source.has_language_head and self.ce_tokens and contexts):
+            return None
+        hook = shared_hook(sae, source, force=True)
+        return quantised_losses(sae, source, hook, first_contexts(self.ce_tokens, contexts), steps)
+
+
+def rate_and_fvu(
+    sae: SparseAutoencoder, codes: CodeTable, rows: Rows, steps: list[float], tokens: int
+) -> tuple[list[dict], int]:
+    """For every level and step (``s``, its place) the bits and the FVU, and on how many rows; in whole blocks of rows.
+
+    Raises `EvaluationError` when the rows do not vary.
+    """
+    widths = sae.prefix_widths
+    W_dec, b_dec = sae.W_dec.detach().cpu().float(), sae.b_dec.detach().cpu().float()
+    rates = [RateAccumulator(widths, step) for step in steps]
+    error = torch.zeros(len(steps), len(widths), dtype=torch.float64)
+    total, square, n_rows = torch.zeros(W_dec.shape[1], dtype=torch.float64), 0.0, 0
+    blocks = np.arange(-(-codes.n_rows // BLOCK_ROWS))
+    for block in evenly(blocks, max(1, tokens // BLOCK_ROWS)).tolist():
+        start = block * BLOCK_ROWS
+        stop = min(start + BLOCK_ROWS, codes.n_rows, start + tokens)
+        x = rows.rows(start, stop).double()
+        total, square, n_rows = total + x.sum(0), square + x.square().sum().item(), n_rows + stop - start
+        own = codes.sparse(start, stop)
+        for s, rate in enumerate(rates):
+            error[s] += _squared_errors(x, W_dec, b_dec, rate.update(own), widths)
+    spread = square - total.square().sum().item() / n_rows
+    if spread <= 0:
+        raise EvaluationError(f"the {n_rows} rows are all the same: FVU is not defined; give more varied rows")
+    records = [
+        {
+            "s": s,
+            "level": level,
+            "bits_firing": firing,
+            "bits_values": values,
+            "bits": firing + values,
+            "fvu": error[s, level].item() / spread,
+        }
+        for s, rate in enumerate(rates)
+        for level, (firing, values) in enumerate(zip(rate.firing_bits(), rate.value_bits(), strict=True))
+    ]
+    return sorted(records, key=lambda record: (record["level"], record["s"])), n_rows
+
+
+def root_mean_square(codes: CodeTable) -> float:
+    """Of the nonzero codes."""
+    return float(np.sqrt(np.mean(np.square(codes.value, dtype=np.float64))))
+
+
+def on_frontier(bits: Float[np.ndarray, " n"], fvu: Float[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+    """Which points no other beats: none has at most as many bits and at most the FVU, and less of one of them."""
+    no_worse = (bits[None, :] <= bits[:, None]) & (fvu[None, :] <= fvu[:, None])
+    better = (bits[None, :] < bits[:, None]) | (fvu[None, :] < fvu[:, None])
+    return np.asarray(~(no_worse & better).any(1))
+
+
+def held_out_contexts(collected: Collected) -> Iterator[ContextBatch] | None:
+    """The contexts of the sample's store or of its holdout; None where none were kept."""
+    rows = collected.rows
+    if not isinstance(rows, ActivationStore):
+        return None
+    held_out = rows if rows.manifest.context_rows else rows.holdout
+    return None if held_out is None else held_out.contexts()
+
+
+def _squared_errors(
+    x: Float[torch.Tensor, "rows d_in"],
+    W_dec: Float[torch.Tensor, "d_sae d_in"],
+    b_dec: Float[torch.Tensor, " d_in"],
+    codes: SparseCodes,
+    widths: tuple[int, ...],
+) -> Float[torch.Tensor, " level"]:
+    x_hat = b_dec + decode_bands(W_dec, codes, widths).cumsum(0)
+    return torch.stack([(x - level.double()).square().sum() for level in x_hat])

@@ -1,7 +1,0 @@
-"""Linear probes for labelled concepts, on activations and on few latents."""
-
-from msae.analysis.probing.activation_probes import ActivationProbes, probe_activations
-from msae.analysis.probing.code_probes import LevelProbes, probe_codes
-from msae.analysis.probing.settings import ProbeSettings
-
-__all__ = ["ActivationProbes", "LevelProbes", "ProbeSettings", "probe_activations", "probe_codes"]

@@ -1,0 +1,1 @@
+"""An SAE held against features that are known."""
