@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from msae.analysis.hierarchy.branches import Branches
 from msae.analysis.levels.level_table import LevelTable
 from msae.core.errors import EvaluationError, MsaeError
+from msae.runs.layout import is_compared_table
 from msae.training import Run
 from msae_dashboards.feature_index import FeatureIndex
 from msae_dashboards.sorted_table import SortedTable
@@ -23,7 +24,6 @@ T = TypeVar("T")
 Identity = tuple[int, int, int]
 
 LEVELS, METRICS, ANALYSIS, EXPLANATIONS = "levels", "metrics", "analysis", "explanations"
-FILES = {LEVELS: "results/levels.json", METRICS: "metrics.jsonl", ANALYSIS: "results/analysis.json"}
 MADE_BY = {LEVELS: "msae eval {run}", METRICS: "msae train --resume --out {run} ..."}
 ANALYZE, COMPARE = "msae analyze {run}", "msae compare {run} OTHER"
 
@@ -62,7 +62,9 @@ class RunTables:
 
     def path_of(self, name: str) -> Path:
         """Where a table lies. Names come from code, never from a URL."""
-        return self.run.path / FILES.get(name, f"results/{name}.parquet")
+        folder = self.run.folder
+        files = {LEVELS: folder.levels, METRICS: folder.metrics, ANALYSIS: folder.analysis}
+        return files.get(name) or folder.table(name)
 
     def require(self, *names: str) -> None:
         """Raise `MissingTableError` for the first that is not there."""
@@ -111,9 +113,9 @@ class RunTables:
         """What `msae compare` found about the run, by name: which SAEs, on how many tokens, notes. Names come from the
         disk; a URL only chooses among them."""
         found = {}
-        for file in sorted((self.run.path / "results" / "compare").glob("*/comparison.json")):
+        for comparison in self.run.folder.comparisons():
             try:
-                found[file.parent.name] = json.loads(file.read_text(encoding="utf-8"))
+                found[comparison.name] = json.loads(comparison.about.read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 continue
         return found
@@ -147,7 +149,7 @@ class RunTables:
             raise self._missing(name, f"cannot be read ({_first_line(error)})") from error
 
     def _missing(self, name: str, why: str) -> MissingTableError:
-        command = COMPARE if name.startswith("compare/") else MADE_BY.get(name, ANALYZE)
+        command = COMPARE if is_compared_table(name) else MADE_BY.get(name, ANALYZE)
         return MissingTableError(name, self.path_of(name), why, command.format(run=self.run.path))
 
 

@@ -29,7 +29,7 @@ from msae.activations.source import ActivationSource, ContextBatch
 from msae.activations.store import ActivationStore
 from msae.activations.writer import StoreWriter
 from msae.core.config import to_dict
-from msae.core.errors import ConfigError, CorpusError, SourceError, StoreError
+from msae.core.errors import ConfigError, CorpusError, DiskError, SourceError, StoreError
 from msae.core.files import write_json
 from msae.core.spec import SourceSpec
 from msae.data.documents import Document
@@ -271,7 +271,7 @@ class _Harvest:
     def _kept_on_failure(self) -> Iterator[None]:
         try:
             yield
-        except StoreError as error:
+        except (StoreError, DiskError) as error:
             raise StoreError(
                 f"the harvest into {self.root} stopped at row {self.rows_done:,} of {self.request.n_tokens:,}: {error} "
                 "What was written before is kept: free some space and run the same harvest again to go on."

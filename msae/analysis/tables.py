@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from msae.core.errors import EvaluationError
 from msae.core.files import write_atomically
+from msae.runs.layout import table_file
 
 OK, FEW, NEVER = "ok", "too few tokens", "never fires"
 MEANING = b"description"
@@ -70,7 +71,7 @@ def row_of(schema: pa.Schema) -> str:
 
 def write_tables(tables: Mapping[str, pa.Table], folder: Path) -> list[Path]:
     """Write each table to ``folder/<name>.parquet``, each whole or not at all."""
-    paths = [folder / f"{name}.parquet" for name in tables]
+    paths = [table_file(folder, name) for name in tables]
     for path, table in zip(paths, tables.values(), strict=True):
         write_atomically(path, partial(_write, table))
     return paths

@@ -42,4 +42,4 @@ class Eval:
             run, documents, n_tokens=self.tokens, model=model, store=self.store, device=self.device, force=self.force
         )
         show_levels(table)
-        say(f"Written to {run.results / 'levels.json'}, plotted in {run.results / 'levels.html'}.")
+        say(f"Written to {run.folder.levels}, plotted in {run.folder.levels_figure}.")

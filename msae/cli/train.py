@@ -72,7 +72,7 @@ class Train:
         if self.store is None or self.out is None or not self.widths:
             raise ConfigError("train needs --store, --out and --widths (or --independent RUN, for a run's baselines)")
         existing = Run(self.out)
-        if (self.out / "config.json").is_file() and not (self.resume or self.replace):
+        if existing.folder.is_run and not (self.resume or self.replace):
             state = "a finished" if existing.is_finished else "an unfinished"
             resume = "" if existing.is_finished else "go on with it: add --resume; "
             raise ConfigError(
@@ -93,7 +93,7 @@ class Train:
         if self.replace:
             delete_run(self.out)
         run = train(sae, store, config, self.out, wandb_project=self.wandb)
-        for level, record in enumerate(run.sae.recorded):
+        for level, record in enumerate(run.load_sae().recorded):
             say(f"level {level}: width {record.width:,}  L0 {record.l0:.2f}  FVU {record.fvu:.4f}")
         say(f"The run is in {run.path}. Next:  msae eval {run.path}")
 
@@ -108,13 +108,13 @@ class Train:
         run = Run.open(path)
         device = str(self._device())
         baselines = train_independent(run, store=self.store, device=device, wandb_project=self.wandb)
-        for record, (width, baseline) in zip(run.sae.recorded, baselines.items(), strict=True):
-            (own,) = baseline.sae.recorded
+        for record, (width, baseline) in zip(run.load_sae().recorded, baselines.items(), strict=True):
+            (own,) = baseline.load_sae().recorded
             say(
                 f"width {width:,}: nested L0 {record.l0:.2f}, FVU {record.fvu:.4f}; "
                 f"independent L0 {own.l0:.2f}, FVU {own.fvu:.4f}"
             )
-        say(f"The baselines are in {run.path / 'independent'}, a run each. Next:  msae analyze {run.path}")
+        say(f"The baselines are in {run.folder.independent}, a run each. Next:  msae analyze {run.path}")
 
     def _device(self) -> torch.device:
         import torch

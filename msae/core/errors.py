@@ -9,6 +9,10 @@ class ConfigError(MsaeError, ValueError):
     """A setting is missing, unknown, or out of range. The message names field, value and what is right."""
 
 
+class DiskError(MsaeError):
+    """A file could not be written: no room, no rights, no such place. What was there before is as it was."""
+
+
 class CorpusError(MsaeError):
     """Text could not be read, or there is too little of it."""
 

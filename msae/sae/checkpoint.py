@@ -19,6 +19,8 @@ from msae.core.config import from_dict, from_typed_dict, to_dict, to_typed_dict
 from msae.core.errors import CheckpointError, ConfigError
 from msae.core.files import write_json, write_tensors
 from msae.core.spec import SourceSpec
+from msae.core.version import __version__
+from msae.runs.layout import SAE_CONFIG, RunFolder, holds_sae
 from msae.sae.activation_fns import ACTIVATION_FNS, ActivationFunction, BatchTopK, JumpReLU, ReLU, TopK
 from msae.sae.autoencoder import LevelRecord, SparseAutoencoder
 from msae.sae.metrics import LevelAccumulator
@@ -57,7 +59,7 @@ def save(sae: SparseAutoencoder, path: str | Path, probe: Float[Tensor, "rows d_
         recorded = {"probe": _probe_figures(sae, probe)}
         write_tensors(path / "probe.safetensors", {"x": probe})
     write_tensors(path / "sae_weights.safetensors", tensors)
-    write_json(path / "cfg.json", _config(sae, architecture, recorded))
+    write_json(path / SAE_CONFIG, _config(sae, architecture, recorded))
     return path
 
 
@@ -68,12 +70,12 @@ def load(path: str | Path, *, device: str = "cpu", check: bool = True) -> Sparse
     on the stored probe rows is not what was recorded on saving.
     """
     path = Path(path)
-    if not (path / "cfg.json").is_file() and (path / "sae" / "cfg.json").is_file():
-        path = path / "sae"
-    config = _read_config(path / "cfg.json")
+    if not holds_sae(path) and RunFolder(path).is_finished:
+        path = RunFolder(path).sae
+    config = _read_config(path / SAE_CONFIG)
     ours = config.get("metadata", {}).get("msae", {})
     tensors = _read_tensors(path / "sae_weights.safetensors")
-    sae = _described(config, ours, path / "cfg.json")
+    sae = _described(config, ours, path / SAE_CONFIG)
     expected = {name: tuple(parameter.shape) for name, parameter in sae.named_parameters() if name in tensors}
     given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     missing = {"W_enc", "b_enc", "W_dec", "b_dec"} - set(given)
@@ -127,6 +129,7 @@ def _config(sae: SparseAutoencoder, architecture: str, recorded: dict[str, Any])
         },
         "msae": {
             "format_version": FORMAT_VERSION,
+            "version": __version__,
             "activation_fn": to_typed_dict(sae.activation_fn),
             "nesting": to_typed_dict(sae.nesting),
             "source": to_dict(source) if source else None,
@@ -233,7 +236,7 @@ def _probe_figures(sae: SparseAutoencoder, probe: Float[Tensor, "rows d_in"]) ->
 def _self_check(sae: SparseAutoencoder, path: Path, recorded: list[dict[str, Any]]) -> None:
     if [figures.get("width") for figures in recorded] != list(sae.prefix_widths):
         raise CheckpointError(
-            f"{path / 'cfg.json'} has levels {sae.prefix_widths}, its probe was measured on others: copy it again"
+            f"{path / SAE_CONFIG} has levels {sae.prefix_widths}, its probe was measured on others: copy it again"
         )
     probe = _read_tensors(path / "probe.safetensors").get("x")
     if probe is None or probe.ndim != 2 or probe.shape[1] != sae.d_in:

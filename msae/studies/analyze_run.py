@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from rich.console import RenderableType
 
-ANALYSIS, RATE, CONCEPTS = "analysis.json", "rate_distortion.html", "concepts.html"
 DEFAULT_TOKENS, CONCEPT_TOKENS = 1_000_000, 100_000
 
 
@@ -94,7 +93,7 @@ def analyze_run(
     rows = ActivationStore.open(store or run.store_path)
     if holdout:
         rows = _holdout(rows)
-    sae = run.sae.to(device or "cpu")
+    sae = run.load_sae(device=device)
     text, unembedding, source, notes = _language(rows.spec, model, sae.d_in, device, force)
     run.results.mkdir(parents=True, exist_ok=True)
     collected = collect(
@@ -119,10 +118,12 @@ def analyze_run(
         notes += more_notes
     for result in results.values():
         result.write(run.results)
-    write_html(rate_figure({"": results["rate_distortion"].tables["rate_distortion"].to_pylist()}), run.results / RATE)
+    write_html(
+        rate_figure({"": results["rate_distortion"].tables["rate_distortion"].to_pylist()}), run.folder.rate_figure
+    )
     if "probes" in results:
         figure = concepts_figure(results["probes"].tables, results["concept_absorption"].tables)
-        write_html(figure, run.results / CONCEPTS)
+        write_html(figure, run.folder.concepts_figure)
     sample = {
         "store": str(rows.path),
         "fingerprint": rows.fingerprint,
@@ -131,7 +132,7 @@ def analyze_run(
         "settings": to_dict(collected.settings),
     }
     content = {"sample": sample, **{name: dict(result.summary) for name, result in results.items()}, "notes": notes}
-    write_json(run.results / ANALYSIS, content)
+    write_json(run.folder.analysis, content)
     return Analysis(tables=collected.tables, results=results, sample=sample, notes=tuple(notes))
 
 
@@ -142,7 +143,7 @@ def _baselines(
     baselines = independent_runs(run)
     if not baselines:
         return {}, []
-    widths = run.sae.prefix_widths
+    widths = run.prefix_widths
     if tuple(baselines) != widths or not all(baseline.is_finished for baseline in baselines.values()):
         there = ", ".join(str(width) for width, baseline in baselines.items() if baseline.is_finished) or "none"
         return {}, [
@@ -150,7 +151,7 @@ def _baselines(
             f"{run.path} trains the others, and splitting between them is then measured too."
         ]
     joined = join_saes(
-        [baseline.sae.to(device or "cpu") for baseline in baselines.values()],
+        [baseline.load_sae(device=device) for baseline in baselines.values()],
         collected.rows,
         n_tokens=collected.codes.n_rows,
         settings=collected.settings,

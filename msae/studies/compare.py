@@ -25,6 +25,7 @@ from msae.analysis.sample.token_text import TokenText
 from msae.core.config import require
 from msae.core.errors import CheckpointError, ConfigError, MismatchError, MsaeError
 from msae.core.spec import require_same_source
+from msae.runs.layout import RunFolder, holds_sae, runs_in
 from msae.sae import SparseAutoencoder, load
 from msae.studies.comparison import Comparison, latent_table, levels_frame, overlap_frame, rate_frame
 from msae.training import Run
@@ -283,17 +284,15 @@ def _one_series(name: str | None, item: Any, number: int) -> Series:
 
 
 def _of_run(name: str, run: Run) -> Series:
-    fingerprint = run.config["store"]["fingerprint"]
-    return Series(name=name, saes=(run.sae,), store=run.store_path, fingerprint=fingerprint)
+    return Series(name=name, saes=(run.load_sae(),), store=run.store_path, fingerprint=run.store_fingerprint)
 
 
 def _from_path(name: str, path: Path) -> Series:
-    if (path / "config.json").is_file():
+    if RunFolder(path).is_run:
         return _of_run(name, Run.open(path))
-    inside = sorted(file.parent for file in path.glob("*/config.json"))
-    if inside:
-        return _side_by_side(name, [_from_path(str(folder), folder) for folder in inside])
-    if not (path / "cfg.json").is_file():
+    if inside := runs_in(path):
+        return _side_by_side(name, [_from_path(str(folder.path), folder.path) for folder in inside])
+    if not holds_sae(path):
         raise CheckpointError(f"{path} is no run (config.json), saved SAE (cfg.json) or folder of runs")
     return Series(name=name, saes=(load(path),))
 

@@ -10,10 +10,8 @@ from msae.core.errors import ConfigError
 from msae.core.files import write_json
 from msae.studies.compare import compare_runs
 from msae.studies.comparison import Comparison
-from msae.studies.independent import INDEPENDENT
 from msae.training import Run
 
-COMPARE, ABOUT = "compare", "comparison.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -35,7 +33,7 @@ def compare_with(
     Returns the comparison and its folder. The other settings are those of `compare_runs`. Raises `ConfigError` when
     there is nothing to compare with or the name is none for a folder, and what `compare_runs` raises.
     """
-    paths = [Path(other) for other in others] or [run.path / INDEPENDENT]
+    paths = [Path(other) for other in others] or [run.folder.independent]
     if not others and not paths[0].is_dir():
         raise ConfigError(
             f"{run.path} has no independent baselines: name a run to compare it with, or train them "
@@ -57,14 +55,14 @@ def compare_with(
         progress=progress,
         force=force,
     )
-    folder = run.results / COMPARE / called
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / ABOUT).unlink(missing_ok=True)
-    found.write(folder)
+    folder = run.folder.comparison(called)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.about.unlink(missing_ok=True)
+    found.write(folder.path)
     groups = list(dict.fromkeys(found.overlap["a"]))
     content = {"own": own, "saes": groups, "n_tokens": found.n_tokens, "notes": list(found.notes)}
-    write_json(folder / ABOUT, content)
-    return found, folder
+    write_json(folder.about, content)
+    return found, folder.path
 
 
 def _distinct(own: str, names: Sequence[str], paths: Sequence[Path]) -> dict[str, Path]:

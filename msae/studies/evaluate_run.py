@@ -14,8 +14,6 @@ from msae.plots.levels import levels_figure
 from msae.plots.theme import write_html
 from msae.training import Run
 
-LEVELS_JSON, LEVELS_HTML = "levels.json", "levels.html"
-
 
 def evaluate_run(
     run: Run,
@@ -36,23 +34,21 @@ def evaluate_run(
 
     Raises `EvaluationError` when there is neither text nor a holdout, and whatever opening the model raises.
     """
-    spec = run.sae.source
-    if spec is None:
-        raise EvaluationError(f"{run.path} does not say what it was trained on: use msae.analysis.evaluate_rows")
+    spec = run.source
     data = documents if documents is not None else _holdout(store or run.store_path)
     if spec.kind == "transformer_lens":
         from msae.activations.reopen import reopen
 
         source = reopen(spec, model=model, device=device, force=force)
-        sae = run.sae.to(source.device)
+        sae = run.load_sae(device=str(source.device))
         table = evaluate_levels(sae, source, data, n_tokens=n_tokens, progress=progress, force=force)
     elif isinstance(data, ActivationStore):
         assert data.holdout is not None
-        table = evaluate_rows(run.sae, data.holdout, n_tokens=n_tokens, progress=progress, force=force)
+        table = evaluate_rows(run.load_sae(), data.holdout, n_tokens=n_tokens, progress=progress, force=force)
     else:
         raise EvaluationError(f"{run.path} was trained on {spec.kind} activations: text cannot be put through them")
-    table.write(run.results / LEVELS_JSON)
-    write_html(levels_figure(table), run.results / LEVELS_HTML)
+    table.write(run.folder.levels)
+    write_html(levels_figure(table), run.folder.levels_figure)
     return table
 
 

@@ -18,7 +18,7 @@ from msae.sae.autoencoder import LevelRecord
 from msae.training import Run, train_many
 from msae.training.run import require_same_settings, run_config
 
-INDEPENDENT = "independent"
+_STREAM = "independent"
 
 
 def train_independent(
@@ -37,21 +37,21 @@ def train_independent(
     `ConfigError` for a run of one level, one with no L0 to ask for, or baselines there of other settings.
     """
     rows = ActivationStore.open(store or run.store_path)
-    recorded = run.config["store"]["fingerprint"]
+    recorded = run.store_fingerprint
     if rows.fingerprint != recorded:
         raise MismatchError(
             f"the store {rows.path} (fingerprint {rows.fingerprint}) is not the one {run.path} was trained on "
             f"({recorded}): baselines must see the same tokens; name the store it was trained on (--store)"
         )
     saes = independent_saes(run, device=device or "cpu")
-    there = {width: Run(run.path / INDEPENDENT / str(width)) for width in saes}
+    there = {width: Run(run.folder.baseline(width).path) for width in saes}
     if all(baseline.is_finished for baseline in there.values()):
         for width, baseline in there.items():
             settings = run_config(saes[width], run.train_config, rows.path, rows.fingerprint, rows.spec)
             require_same_settings(baseline, settings)
         return there
     named = {str(width): sae for width, sae in saes.items()}
-    path = run.path / INDEPENDENT
+    path = run.folder.independent
     trained = train_many(named, rows, run.train_config, path, wandb_project=wandb_project, progress=progress)
     return {int(name): baseline for name, baseline in trained.items()}
 
@@ -74,7 +74,7 @@ def independent_saes(run: Run, *, device: str = "cpu") -> dict[int, SparseAutoen
             level.width,
             _asking_for(nested.activation_fn, level),
             Unnested(),
-            seed=stream_seed(seed, f"{INDEPENDENT}/{level.width}") % 2**31,
+            seed=stream_seed(seed, f"{_STREAM}/{level.width}") % 2**31,
             device=device,
         )
         for level in nested.recorded
@@ -83,9 +83,7 @@ def independent_saes(run: Run, *, device: str = "cpu") -> dict[int, SparseAutoen
 
 def independent_runs(run: Run) -> dict[int, Run]:
     """The baselines that were begun for `run`, finished or not, by width; the smallest first."""
-    names = (file.parent.name for file in (run.path / INDEPENDENT).glob("*/config.json"))
-    widths = sorted(int(name) for name in names if name.isdecimal())
-    return {width: Run(run.path / INDEPENDENT / str(width)) for width in widths}
+    return {width: Run(folder.path) for width, folder in run.folder.baselines().items()}
 
 
 def _asking_for(fn: ActivationFunction, level: LevelRecord) -> ActivationFunction:

@@ -10,18 +10,10 @@ from msae.analysis.levels.level_table import LevelTable
 from msae.analysis.tables import table_footer
 from msae.core.errors import EvaluationError, MsaeError
 from msae.core.spec import SourceSpec
+from msae.runs.layout import RESULTS, TABLE_SUFFIX, RunFolder, holds_sae
 from msae.sae import SparseAutoencoder, load
 from msae.studies.independent import independent_runs
 from msae.training import Run
-
-FILES = {
-    "levels.json": "what each level is worth, with the definitions of its figures (msae eval)",
-    "levels.html": "the same, drawn",
-    "analysis.json": "the sample and the headline figures of msae analyze, with their nulls",
-    "compare": "comparisons with other runs, a folder each (msae compare)",
-    "rate_distortion.html": "the table rate_distortion, drawn",
-    "concepts.html": "which level separates which concept, and absorption by level, drawn",
-}
 
 
 class UnknownFolderError(MsaeError):
@@ -32,9 +24,9 @@ def describe(path: Path) -> str:
     """A few lines on the store, the SAE or the run at `path`; raises when it is none of them or is damaged."""
     if holds_store(path):
         return _store(ActivationStore.open(path))
-    if (path / "config.json").is_file():
+    if RunFolder(path).is_run:
         return _run(Run.open(path))
-    if (path / "cfg.json").is_file():
+    if holds_sae(path):
         return _sae(load(path))
     if not path.is_dir():
         raise UnknownFolderError(f"there is no folder {path} (looked from {Path.cwd()})")
@@ -80,15 +72,15 @@ def _run(run: Run) -> str:
     }
     if baselines := independent_runs(run):
         lines["independent"] = ", ".join(_baseline(width, baseline) for width, baseline in baselines.items())
-    if (run.results / "levels.json").is_file():
-        for row in LevelTable.read(run.results / "levels.json").levels:
+    if run.folder.levels.is_file():
+        for row in LevelTable.read(run.folder.levels).levels:
             recovered = "n/a" if row.ce_recovered is None else f"{row.ce_recovered:.4f}"
             lines[f"measured {row.level}"] = f"width {row.width:,}, FVU {row.fvu:.4f}, CE recovered {recovered}"
     parts = [_lines(f"run {run.path}", lines)]
     if results:
         parts.append(_lines(f"results in {run.results}", {file.name: _result(file) for file in results}))
     if run.is_finished:
-        parts.append(_sae(run.sae))
+        parts.append(_sae(run.load_sae()))
     return "\n\n".join(parts)
 
 
@@ -98,8 +90,8 @@ def _baseline(width: int, run: Run) -> str:
 
 def _result(path: Path) -> str:
     """What a file of results holds: of a table, how many rows, and what one is."""
-    if path.suffix != ".parquet":
-        return FILES.get(path.name, "")
+    if path.suffix != TABLE_SUFFIX:
+        return RESULTS.get(path.name, "")
     try:
         n_rows, row = table_footer(path)
     except EvaluationError:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from msae.core.errors import ConfigError
+from msae.runs.record import whole_lines
 
 
 @runtime_checkable
@@ -115,10 +116,3 @@ class Stopwatch:
         rate = (tokens - self._tokens) / max(now - self._time, 1e-9)
         self._tokens, self._time = tokens, now
         return rate
-
-
-def whole_lines(path: Path) -> list[str]:
-    """The lines of a log that end in a newline: a kill can leave half a line."""
-    if not path.is_file():
-        return []
-    return path.read_text(encoding="utf-8").rpartition("\n")[0].splitlines()

@@ -15,7 +15,7 @@ from msae.sae.checkpoint import MAX_PROBE_ROWS
 from msae.training.config import TrainConfig
 from msae.training.loggers import JsonlLogger, Logger, ProgressBar, Stopwatch, WandbLogger
 from msae.training.resume import has_state, load_state, save_state
-from msae.training.run import METRICS, RESUME, SAE, Run, begin_run, require_same_settings, run_config
+from msae.training.run import Run, begin_run, require_same_settings, run_config
 from msae.training.scaling import Scaling
 from msae.training.trainer import StepMetrics, Trainer
 
@@ -112,10 +112,11 @@ class _Session:
         reservoir_rows = 8192 if store.holdout is None else 0
         scaling = Scaling.from_moments(store.mean, store.mean_squared_norm)
         self.trainer = Trainer(sae, config, scaling, reservoir_rows=reservoir_rows)
-        if has_state(path / RESUME):
-            load_state(self.trainer, path / RESUME)
+        folder = self.run.folder
+        if has_state(folder.resume):
+            load_state(self.trainer, folder.resume)
         done = self.trainer.steps_done
-        self.loggers: list[Logger] = [JsonlLogger(path / METRICS, done)]
+        self.loggers: list[Logger] = [JsonlLogger(folder.metrics, done)]
         if project is not None:
             self.loggers.append(WandbLogger(project, path.name, settings, path))
         self.watch = Stopwatch(self.trainer.tokens_done)
@@ -130,15 +131,15 @@ class _Session:
             for logger in (*self.loggers, bar):
                 logger.log(row)
         if metrics.step % self.config.steps_between_checkpoints == 0 or last:
-            save_state(self.trainer, self.run.path / RESUME)
+            save_state(self.trainer, self.run.folder.resume)
 
     def finish(self) -> None:
         holdout = self.store.holdout
         sae = self.trainer.finish(holdout)
         n_probe = min(MAX_PROBE_ROWS, self.store.n_rows if holdout is None else holdout.n_rows)
         probe = (self.store if holdout is None else holdout).rows(0, n_probe)
-        save(sae, self.run.path / SAE, probe=probe)
-        shutil.rmtree(self.run.path / RESUME, ignore_errors=True)
+        save(sae, self.run.folder.sae, probe=probe)
+        shutil.rmtree(self.run.folder.resume, ignore_errors=True)
 
     def close(self) -> None:
         for logger in self.loggers:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,20 +11,18 @@ from msae.core.config import from_dict, from_typed_dict, to_dict, to_typed_dict
 from msae.core.errors import CheckpointError, ConfigError
 from msae.core.files import write_json
 from msae.core.spec import SourceSpec
+from msae.core.version import __version__
+from msae.runs.record import FORMAT_VERSION, RunRecord
 from msae.sae import ACTIVATION_FNS, NESTINGS, SparseAutoencoder, load
+from msae.sae.nesting import Nesting
 from msae.training.config import TrainConfig
-from msae.training.loggers import whole_lines
 
-FORMAT_VERSION = 1
-PARTS = {"format_version", "sae", "training", "store"}
-CONFIG, SAE, METRICS, RESUME, RESULTS = "config.json", "sae", "metrics.jsonl", "resume", "results"
+NOT_COMPARED = ("store.path", "msae_version")
+"""What may differ when a run is gone on with: where the store lies now, and which msae began it."""
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(RunRecord):
     """The run in the folder `path`."""
-
-    path: Path
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
@@ -36,61 +32,49 @@ class Run:
         return run
 
     @cached_property
-    def config(self) -> dict[str, Any]:
-        """`config.json`: the SAE's shape, activation function and nesting, the training, the store."""
-        path = self.path / CONFIG
-        try:
-            config = json.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise CheckpointError(f"{self.path} is not a run: it has no {CONFIG}") from error
-        except ValueError as error:
-            raise CheckpointError(f"{path} is not readable JSON: {error}") from error
-        if not isinstance(config, dict) or not config.keys() >= PARTS:
-            raise CheckpointError(f"{self.path} is not a run: its {CONFIG} is not ours, it lacks {sorted(PARTS)}")
-        return config
-
-    @cached_property
     def train_config(self) -> TrainConfig:
-        """The training part of the config."""
-        return from_dict(TrainConfig, self.config["training"])
-
-    @property
-    def store_path(self) -> Path:
-        """Where the store lay that the run was trained on."""
-        return Path(self.config["store"]["path"])
-
-    @property
-    def results(self) -> Path:
-        """The folder of result tables."""
-        return self.path / RESULTS
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether the trained SAE is there."""
-        return (self.path / SAE / "cfg.json").is_file()
+        """The training part of the config; `CheckpointError` when it is not one."""
+        try:
+            return from_dict(TrainConfig, self.config["training"])
+        except ConfigError as error:
+            raise self._unreadable("training", error) from error
 
     @cached_property
+    def nesting(self) -> Nesting:
+        """How its latents are nested."""
+        try:
+            return from_typed_dict(NESTINGS, self.config["sae"]["nesting"])
+        except (ConfigError, KeyError, TypeError, AttributeError) as error:
+            raise self._unreadable("sae.nesting", error) from error
+
+    @property
+    def prefix_widths(self) -> tuple[int, ...]:
+        """The width of every level, as the config has it: no weights are read."""
+        return self.nesting.eval_widths(self.config["sae"]["d_sae"])
+
+    @property
     def sae(self) -> SparseAutoencoder:
-        """The trained SAE, checked against its records; `CheckpointError` while the run is unfinished."""
+        """The trained SAE, on the CPU: `load_sae()`. Each call reads it anew, so what is done to one is not done to
+        another; keep it in a variable."""
+        return self.load_sae()
+
+    def load_sae(self, *, device: str | None = None) -> SparseAutoencoder:
+        """A fresh copy of the trained SAE on `device` (None: the CPU), checked against its records.
+
+        Raises `CheckpointError` while the run is unfinished, and what `msae.load` raises.
+        """
         if not self.is_finished:
             raise CheckpointError(f"{self.path} is not finished: resume it first (msae train --resume, or train(...))")
-        return load(self.path / SAE)
+        return load(self.folder.sae, device=device or "cpu")
 
     def new_sae(self) -> SparseAutoencoder:
         """The SAE as it was before the first step."""
         shape = self.config["sae"]
-        return SparseAutoencoder(
-            shape["d_in"],
-            shape["d_sae"],
-            from_typed_dict(ACTIVATION_FNS, shape["activation_fn"]),
-            from_typed_dict(NESTINGS, shape["nesting"]),
-            seed=shape["seed"],
-        )
-
-    def metrics(self) -> list[dict[str, Any]]:
-        """The lines of `metrics.jsonl`."""
-        path = self.path / METRICS
-        return [json.loads(line) for line in whole_lines(path)]
+        try:
+            activation_fn = from_typed_dict(ACTIVATION_FNS, shape["activation_fn"])
+            return SparseAutoencoder(shape["d_in"], shape["d_sae"], activation_fn, self.nesting, seed=shape["seed"])
+        except (ConfigError, KeyError, TypeError, AttributeError) as error:
+            raise self._unreadable("sae", error) from error
 
     def __repr__(self) -> str:
         state = "finished" if self.is_finished else "unfinished"
@@ -104,6 +88,7 @@ def run_config(
     """What `config.json` holds: complete, so that the run can be repeated from it alone."""
     return {
         "format_version": FORMAT_VERSION,
+        "msae_version": __version__,
         "sae": {
             "d_in": sae.d_in,
             "d_sae": sae.d_sae,
@@ -122,10 +107,10 @@ def begin_run(path: Path, config: dict[str, Any]) -> Run:
     Raises `ConfigError` when a finished run, another run, or anything else lies at `path`.
     """
     run = Run(path)
-    if not (path / CONFIG).is_file():
+    if not run.folder.is_run:
         if path.exists() and (not path.is_dir() or any(not child.name.startswith(".") for child in path.iterdir())):
             raise ConfigError(f"{path} exists and is not a run: choose another folder, or empty this one")
-        write_json(path / CONFIG, config)
+        write_json(run.folder.config, config)
         return run
     if run.is_finished:
         raise ConfigError(
@@ -137,9 +122,9 @@ def begin_run(path: Path, config: dict[str, Any]) -> Run:
 
 
 def require_same_settings(run: Run, config: dict[str, Any]) -> None:
-    """Raise `ConfigError` naming every setting in which `run` differs from `config` (where the store lies is none)."""
+    """Raise `ConfigError` naming every setting in which `run` differs from `config` (`NOT_COMPARED` left out)."""
     ours, theirs = _flat(config), _flat(run.config)
-    different = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key) and key != "store.path"]
+    different = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key) and key not in NOT_COMPARED]
     if different:
         said = ", ".join(f"{key} {theirs.get(key)!r} -> {ours.get(key)!r}" for key in sorted(different))
         state = "a finished" if run.is_finished else "an unfinished"

@@ -15,17 +15,18 @@ SOURCES = sorted((ROOT / "msae").rglob("*.py")) + sorted((ROOT / "dashboards").r
 
 LAYERS = {
     "core": 0,
-    "sae": 1,
-    "data": 1,
-    "activations": 2,
-    "demo": 2,
-    "training": 3,
-    "analysis": 3,
-    "plots": 4,
-    "studies": 5,
-    "msae_dashboards": 5,
-    "cli": 6,
-    "__main__": 7,
+    "runs": 1,
+    "sae": 2,
+    "data": 2,
+    "activations": 3,
+    "demo": 3,
+    "training": 4,
+    "analysis": 4,
+    "plots": 5,
+    "studies": 6,
+    "msae_dashboards": 6,
+    "cli": 7,
+    "__main__": 8,
 }
 
 ONLY_IMPORTERS = {

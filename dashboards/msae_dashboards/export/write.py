@@ -54,7 +54,7 @@ def export_html(
     """
     tables = RunTables(run)
     latents = _selected(tables, features, level, top, by)
-    folder = tables.run.path / "html" if out is None else Path(out)
+    folder = tables.run.folder.export if out is None else Path(out)
     _require_ours(folder)
     fresh = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")

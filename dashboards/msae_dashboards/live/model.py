@@ -87,7 +87,7 @@ class LiveModel:
     def _opened_now(self) -> Opened:
         from msae.activations.reopen import reopen
 
-        sae = self._run.sae
+        sae = self._run.load_sae()
         if sae.source is None:
             raise EvaluationError("the SAE does not say which model it was trained on")
         source = reopen(sae.source, model=self._model)

@@ -34,7 +34,7 @@ def render(tables: RunTables, address: Address) -> Component:
     choices += [(f"with {name}", compare_href(**{"with": name}), name == compared.name) for name in known]
     own = compared.sides[compared.a].own and compared.name != LEVELS
     filters = level_steps(
-        range(len(tables.run.sae.prefix_widths)),
+        range(len(tables.run.prefix_widths)),
         compared.level,
         lambda level: compared.href(level=level),
         label="Level of the run's latents",
@@ -65,7 +65,7 @@ def render(tables: RunTables, address: Address) -> Component:
 
 def states(tables: RunTables, latents: Sequence[int]) -> Iterable[Address]:
     """Every two levels, both ways; of every other comparison its beginning and the run beside each other SAE."""
-    n_levels = len(tables.run.sae.prefix_widths)
+    n_levels = len(tables.run.prefix_widths)
     for a, b in combinations(range(n_levels), 2):
         for one, other in ((a, b), (b, a)):
             yield Address(page="compare", query={"a": str(one), "b": str(other)})

@@ -8,6 +8,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from msae.analysis.levels.level_table import DEFINITIONS
+from msae.runs.layout import compared_table
 from msae_dashboards.address import Address
 from msae_dashboards.panels.compared import LEVELS, Compared
 from msae_dashboards.panels.level_table import COLUMNS
@@ -32,7 +33,7 @@ def _rows(tables: RunTables, compared: Compared) -> list[dict[str, Any]]:
         return [{**records[side], "name": level_chip(side)} for side in (compared.a, compared.b) if side < len(records)]
     wanted = [compared.sides[side].name for side in (compared.a, compared.b)]
     found = []
-    for record in tables.table(f"compare/{compared.name}/compare_levels").to_pylist():
+    for record in tables.table(compared_table(compared.name, "compare_levels")).to_pylist():
         named = f"{record['run']}/{record['width']}"
         if record["run"] in wanted:
             found.append({**record, "name": [level_chip(record["level"]), f" {record['run']}"]})

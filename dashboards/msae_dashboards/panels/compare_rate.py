@@ -6,6 +6,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from msae.plots.rate import compared_rate_figure
+from msae.runs.layout import compared_table
 from msae_dashboards.address import Address
 from msae_dashboards.panels.compared import LEVELS, Compared
 from msae_dashboards.panels.panel import Panel
@@ -22,7 +23,7 @@ def render(tables: RunTables, address: Address) -> Component:
         series = {"": records}
     else:
         wanted = [compared.sides[side].name for side in sides]
-        records = tables.table(f"compare/{compared.name}/compare_rate").to_pylist()
+        records = tables.table(compared_table(compared.name, "compare_rate")).to_pylist()
         series = {}
         for row in records:
             name = next((name for name in wanted if name in (row["run"], f"{row['run']}/{row['width']}")), None)

@@ -13,6 +13,7 @@ from dash.development.base_component import Component
 from jaxtyping import Int
 
 from msae.analysis.hierarchy.matching import chance
+from msae.runs.layout import compared_table
 from msae_dashboards.address import Address, compare_href
 from msae_dashboards.panels.latent import kept_level, linked
 from msae_dashboards.primitives import Content, level_chip, token_chip
@@ -60,7 +61,7 @@ class Compared:
             first, notes = (0, len(sides) - 1), tuple(known[name]["notes"])
         else:
             name, notes = LEVELS, ()
-            n_levels = len(tables.run.sae.prefix_widths)
+            n_levels = len(tables.run.prefix_widths)
             sides = tuple(Side(f"level {level}", level, True) for level in range(n_levels))
             first = (0, min(1, n_levels - 1))
         a, b = (address.whole(key) for key in "ab")
@@ -76,7 +77,8 @@ class Compared:
 
     def table(self, tables: RunTables, what: str) -> pa.Table:
         """Its table of ``pairs`` or ``overlap``."""
-        return tables.table(f"level_{what}" if self.name == LEVELS else f"compare/{self.name}/compare_{what}")
+        own = self.name == LEVELS
+        return tables.table(f"level_{what}" if own else compared_table(self.name, f"compare_{what}"))
 
     def chance(self, tables: RunTables) -> dict[str, float | None]:
         """The cosine and phi above which a match counts."""
@@ -116,7 +118,7 @@ class Compared:
             number = np.flatnonzero((features.level == group.level) & features.alive)
             tokens = [features.top_tokens[latent] for latent in number.tolist()]
             return Latents(number, features.n_tokens[number], tokens)
-        table = tables.table(f"compare/{self.name}/compare_latents")
+        table = tables.table(compared_table(self.name, "compare_latents"))
         kept = pa.compute.and_(
             pa.compute.equal(table["sae"].cast(pa.string()), group.name), pa.compute.greater(table["n_tokens"], 0)
         )

@@ -1,0 +1,3 @@
+"""The version of msae, which everything it writes says."""
+
+__version__ = "0.1.0"
