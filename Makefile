@@ -40,7 +40,7 @@ format: install ## rewrite the code as `make check` wants it
 	$(RUN)/ruff format
 
 bench: install ## how fast a training step is, beside the peers if `make bench-peers` was run
-	$(RUN)/python experiments/bench_step.py
+	$(RUN)/python experiments/benchmarks/bench_step.py
 
 bench-peers: $(PEERS)/sae-lens/.installed-$(SAE_LENS) $(PEERS)/dictionary-learning/.installed-$(DICTIONARY_LEARNING) $(PEERS)/sae-bench/.installed-$(SAE_BENCH) ## sae-lens, dictionary-learning and sae-bench, each in an environment of its own
 

@@ -48,6 +48,6 @@ def model_path() -> Path:
         if not (folder / name).is_file():
             raise SourceError(
                 f"the demo model is incomplete: {folder / name} is missing. Install msae again from its wheel, or "
-                f"train the model with experiments/train_demo_lm.py and copy its export folder to {folder}"
+                f"train the model with experiments/studies/train_demo_lm.py and copy its export folder to {folder}"
             )
     return folder

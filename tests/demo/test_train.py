@@ -19,7 +19,7 @@ from msae.core.errors import ConfigError, CorpusError
 from msae.demo.corpus import Corpus, Root
 from msae.demo.tokenizer import train_tokenizer
 
-SCRIPT = Path(__file__).parents[2] / "experiments" / "train_demo_lm.py"
+SCRIPT = Path(__file__).parents[2] / "experiments" / "studies" / "train_demo_lm.py"
 TINY = {"batch": 2, "context": 16, "d_model": 16, "layers": 2, "heads": 2, "d_mlp": 32, "vocab": 300, "threads": 1}
 STEPS = 12
 

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+from experiments.benchmarks import bench_step
+from experiments.lib import interleaved
+from experiments.lib.results import read_results
 
 
-@pytest.fixture
-def interleaved(monkeypatch):
-    monkeypatch.syspath_prepend(str(EXPERIMENTS))
-    import interleaved
-
-    return interleaved
-
-
-def test_work_is_done_in_turn_and_ratios_are_those_of_the_rounds(interleaved):
+def test_work_is_done_in_turn_and_ratios_are_those_of_the_rounds():
     calls = []
     work = {name: lambda i, name=name: calls.append((name, i)) for name in "ab"}
     seconds = interleaved.interleaved(work, 2, warmup=1)
@@ -35,17 +27,17 @@ def test_work_is_done_in_turn_and_ratios_are_those_of_the_rounds(interleaved):
 def test_every_table_at_tiny_sizes(tmp_path):
     sizes = {"d-in": "16", "k": "3", "batch": "64", "threads": "1"}
     options = [word for name, value in sizes.items() for word in (f"--setting.{name}", value)]
-    command = [sys.executable, EXPERIMENTS / "bench_step.py", *options, "--setting.widths", "8", "64"]
-    command += ["--rounds", "3", "--profile", "--no-peers", "--json", tmp_path / "bench.json"]
+    command = [sys.executable, bench_step.__file__, *options, "--setting.widths", "8", "64"]
+    command += ["--rounds", "3", "--profile", "--no-peers", "--results", tmp_path / "bench.json"]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "no GPU figure was taken" in done.stdout or "--device cuda" in done.stdout
-    results = json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))
-    assert results["steps"]["encoder product alone"]["to_product"]["median"] == 1.0
-    assert all(len(row["seconds"]) == 3 for row in results["steps"].values())
-    for profile in results["profile"]:
-        assert sum(profile["parts"].values()) == pytest.approx(profile["seconds"])
-        assert {"msae::select", "msae::product", "msae::decode", "msae::gradients", "msae::update"} < set(
-            profile["parts"]
-        )
-    assert results["memory"]["training"]["training"] > 0
+    results = read_results(tmp_path / "bench.json")
+    assert results.figure("a step / encoder product", step="encoder product alone").value == 1.0
+    assert {figure.n for figure in results.figures if figure.name == "a step"} == {3}
+    shares = [figure for figure in results.figures if figure.name == "share of a step's time"]
+    for step in ("msae, nested", "msae, nested, a step with AuxK, 20% dead"):
+        parts = {figure.case["part"]: figure.value for figure in shares if figure.case["step"] == step}
+        assert sum(parts.values()) == pytest.approx(1)
+        assert {"msae::select", "msae::product", "msae::decode", "msae::gradients", "msae::update"} < set(parts)
+    assert results.figure("training above an idle process", step="training").value > 0

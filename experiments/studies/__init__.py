@@ -1,0 +1,1 @@
+"""One question each; what came out lies in results/."""
