@@ -89,8 +89,8 @@ def default_lr(d_sae: int, batch_size: int, n_steps: int) -> float:
 
     5e-3 · (4096 / d_sae)^⅓ · (batch_size / 2048)^¼ · (1000 / n_steps)^¼.
 
-    Chosen on the 39 searches of ``experiments/studies/training.py`` (up to 4,096 latents and 2,929 steps; beyond them it
-    is an extrapolation): below the rates of the lowest FVU, at which more latents die.
+    Chosen on the 39 searches of ``experiments/studies/training.py`` (up to 4,096 latents and 2,929 steps; beyond them
+    it is an extrapolation): below the rates of the lowest FVU, at which more latents die.
     """
     sizes = (4096 / d_sae) ** (1 / 3) * (batch_size / 2048) ** 0.25
     return min(2e-2, 5e-3 * sizes * (1000 / n_steps) ** 0.25)
