@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Any
 from msae.core.version import __version__
 
 _HOMES = {
+    "Absorption": "msae.analysis.all_measurements",
     "ActivationStore": "msae.activations.store",
+    "ArrayRows": "msae.analysis.sample",
     "ArraySource": "msae.activations.arrays",
     "BatchTopK": "msae.sae",
+    "DemoSettings": "msae.studies.demo",
     "Document": "msae.data.documents",
     "FixedPrefixes": "msae.sae",
     "JumpReLU": "msae.sae",
     "LevelTable": "msae.analysis.levels.level_table",
     "ModuleSource": "msae.activations.module",
     "MsaeError": "msae.core.errors",
+    "ProbeSettings": "msae.analysis.concepts.probes",
     "ReLU": "msae.sae",
     "Run": "msae.training",
     "SampledPrefixes": "msae.sae",
@@ -27,30 +31,41 @@ _HOMES = {
     "SparseAutoencoder": "msae.sae",
     "SparseCodes": "msae.sae",
     "SyntheticForest": "msae.activations.synthetic",
+    "TokenText": "msae.analysis.sample",
     "TopK": "msae.sae",
     "TrainConfig": "msae.training",
     "Trainer": "msae.training",
     "TransformerLensSource": "msae.activations.transformer_lens",
+    "Tree": "msae.analysis.all_measurements",
     "Unnested": "msae.sae",
     "along": "msae.analysis.interventions.steering",
     "analyze_run": "msae.studies.analyze_run",
-    "continue_text": "msae.analysis.interventions.steering",
+    "collect": "msae.analysis.features.collection",
     "compare_levels": "msae.studies.compare",
     "compare_runs": "msae.studies.compare",
+    "continue_text": "msae.analysis.interventions.steering",
     "dataset_documents": "msae.data.documents",
     "evaluate_levels": "msae.analysis.levels.evaluate",
     "evaluate_rows": "msae.analysis.levels.evaluate",
+    "ground_truth": "msae.analysis.truth.ground_truth",
     "harvest": "msae.activations.harvest",
     "harvest_hooks": "msae.activations.harvest",
     "jsonl_documents": "msae.data.documents",
+    "label_text": "msae.analysis.concepts.labels",
+    "levels_figure": "msae.plots.levels",
     "load": "msae.sae",
     "parquet_documents": "msae.data.documents",
+    "probe_activations": "msae.analysis.concepts.probes",
     "read_prompt": "msae.analysis.interventions.prompt",
+    "reopen": "msae.activations.reopen",
+    "run_demo": "msae.studies.demo",
     "save": "msae.sae",
     "splice": "msae.analysis.interventions.splice",
     "string_documents": "msae.data.documents",
+    "supervised": "msae.analysis.concepts.supervised",
     "text_documents": "msae.data.documents",
     "train": "msae.training",
+    "train_independent": "msae.studies.independent",
     "train_many": "msae.training",
 }
 
@@ -60,14 +75,22 @@ if TYPE_CHECKING:
     from msae.activations.arrays import ArraySource
     from msae.activations.harvest import harvest, harvest_hooks
     from msae.activations.module import ModuleSource
+    from msae.activations.reopen import reopen
     from msae.activations.store import ActivationStore
     from msae.activations.synthetic import SyntheticForest
     from msae.activations.transformer_lens import TransformerLensSource
+    from msae.analysis.all_measurements import Absorption, Tree
+    from msae.analysis.concepts.labels import label_text
+    from msae.analysis.concepts.probes import ProbeSettings, probe_activations
+    from msae.analysis.concepts.supervised import supervised
+    from msae.analysis.features.collection import collect
     from msae.analysis.interventions.prompt import read_prompt
     from msae.analysis.interventions.splice import splice
     from msae.analysis.interventions.steering import along, continue_text
     from msae.analysis.levels.evaluate import evaluate_levels, evaluate_rows
     from msae.analysis.levels.level_table import LevelTable
+    from msae.analysis.sample import ArrayRows, TokenText
+    from msae.analysis.truth.ground_truth import ground_truth
     from msae.core.errors import MsaeError
     from msae.core.spec import SourceSpec
     from msae.data.documents import (
@@ -78,6 +101,7 @@ if TYPE_CHECKING:
         string_documents,
         text_documents,
     )
+    from msae.plots.levels import levels_figure
     from msae.sae import (
         BatchTopK,
         FixedPrefixes,
@@ -93,6 +117,8 @@ if TYPE_CHECKING:
     )
     from msae.studies.analyze_run import analyze_run
     from msae.studies.compare import compare_levels, compare_runs
+    from msae.studies.demo import DemoSettings, run_demo
+    from msae.studies.independent import train_independent
     from msae.training import Run, TrainConfig, Trainer, train, train_many
 
 

@@ -68,6 +68,16 @@ def test_it_stands_in_the_index(path: Path) -> None:
     assert lines, f"experiments/README.md has no line for {name_of(path)}: question, script, answer, minutes"
 
 
+@pytest.mark.parametrize("path", [*NOTEBOOKS, ROOT / "README.md"], ids=lambda path: path.name)
+def test_what_a_reader_copies_needs_public_names_alone(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    imports = re.findall(
+        r"(?:from|import) (msae[\w.]*|msae_dashboards[\w.]*)", text.replace("import msae, msae.demo", "")
+    )
+    assert imports, "nothing of msae is imported"
+    assert not set(imports) - {"msae", "msae.demo", "msae_dashboards"}
+
+
 RECORDED = sorted(EXPERIMENTS.glob("*/results/*.json"))
 
 
