@@ -7,6 +7,7 @@ PEERS := .venv-peers
 SAE_LENS := 6.54.12
 DICTIONARY_LEARNING := 0.1.0
 SAE_BENCH := 0.6.0
+SPARSIFY := 1.3.3
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 
@@ -42,7 +43,7 @@ format: install ## rewrite the code as `make check` wants it
 bench: install ## how fast a training step is, beside the peers if `make bench-peers` was run
 	$(RUN)/python experiments/benchmarks/bench_step.py
 
-bench-peers: $(PEERS)/sae-lens/.installed-$(SAE_LENS) $(PEERS)/dictionary-learning/.installed-$(DICTIONARY_LEARNING) $(PEERS)/sae-bench/.installed-$(SAE_BENCH) ## sae-lens, dictionary-learning and sae-bench, each in an environment of its own
+bench-peers: $(PEERS)/sae-lens/.installed-$(SAE_LENS) $(PEERS)/dictionary-learning/.installed-$(DICTIONARY_LEARNING) $(PEERS)/sae-bench/.installed-$(SAE_BENCH) $(PEERS)/sparsify/.installed-$(SPARSIFY) ## sae-lens, dictionary-learning, sae-bench and sparsify, each in an environment of its own
 
 clean: ## remove the environments and caches; runs and stores are kept
 	rm -rf $(VENV) $(PEERS) .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -71,6 +72,10 @@ $(PEERS)/sae-lens/.installed-$(SAE_LENS): | $(PEERS)/sae-lens/bin/pip
 $(PEERS)/dictionary-learning/.installed-$(DICTIONARY_LEARNING): | $(PEERS)/dictionary-learning/bin/pip
 	$(PEERS)/dictionary-learning/bin/python -m pip install torch==$(TORCH) dictionary-learning==$(DICTIONARY_LEARNING)
 	$(PEERS)/dictionary-learning/bin/python -m pip uninstall --yes torchvision
+	@touch $@
+
+$(PEERS)/sparsify/.installed-$(SPARSIFY): | $(PEERS)/sparsify/bin/pip
+	$(PEERS)/sparsify/bin/python -m pip install torch==$(TORCH) eai-sparsify==$(SPARSIFY)
 	@touch $@
 
 # sae-bench pins old numpy and datasets and asks for much that its absorption code never uses: it goes without them.
