@@ -5,8 +5,8 @@ Run with the Python of an environment that holds sae-lens (`make bench-peers` ma
     .venv-peers/sae-lens/bin/python experiments/peers/write_saelens.py --out written
 
 ``written/<case>/`` is the folder of a finished SAE (`save_inference_model`), ``written/<case>, checkpoint/`` that of
-one in training (`save_model`); ``written/<either>.safetensors`` holds ``x``, ``codes`` and ``reconstruction`` of the SAE
-as SAELens opens the folder.
+one in training (`save_model`); ``written/<either>.safetensors`` holds ``x``, ``codes`` and ``reconstruction`` as
+SAELens opens the folder.
 """
 
 from __future__ import annotations
