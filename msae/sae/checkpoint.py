@@ -8,6 +8,7 @@ probe.safetensors        a few rows of activations, for the self-check on load
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,10 @@ from msae.core.version import __version__
 from msae.runs.layout import SAE_CONFIG, RunFolder, holds_sae
 from msae.sae.activation_fns import ACTIVATION_FNS, ActivationFunction, BatchTopK, JumpReLU, ReLU, TopK
 from msae.sae.autoencoder import LevelRecord, SparseAutoencoder
+from msae.sae.formats import as_sparse_autoencoder, read_foreign
 from msae.sae.metrics import LevelAccumulator
 from msae.sae.nesting import NESTINGS
+from msae.sae.reorder import with_widths
 
 FORMAT_VERSION = 1
 SAE_LENS_VERSION = "6.54.12"
@@ -63,15 +66,36 @@ def save(sae: SparseAutoencoder, path: str | Path, probe: Float[Tensor, "rows d_
     return path
 
 
-def load(path: str | Path, *, device: str = "cpu", check: bool = True) -> SparseAutoencoder:
-    """Open an SAE saved by msae or by SAELens (jumprelu, topk, standard); it comes in `eval()` mode.
+def load(
+    path: str | Path, *, widths: Sequence[int] | None = None, device: str = "cpu", check: bool = True
+) -> SparseAutoencoder:
+    """Open an SAE: a run's, one saved by msae, or one of `msae.sae.formats.FORMATS`; it comes in `eval()` mode.
 
-    Raises `CheckpointError` when files are missing, truncated or foreign, and (`check`) when the L0 or FVU of any level
-    on the stored probe rows is not what was recorded on saving.
+    `widths`: cumulative prefix widths that you name, ending at d_sae; None takes those of the file. Nothing checks that
+    the SAE was trained with them: `msae.level_report` says whether they behave like levels.
+
+    Raises `CheckpointError` when files are missing, cut off, of no known format, or say something of the SAE that msae
+    cannot represent (the field is named), and (`check`, an SAE saved by msae) when the L0 or FVU of any level on the
+    stored probe rows is not what was recorded on saving; `ConfigError` for widths that do not end at d_sae.
     """
     path = Path(path)
     if not holds_sae(path) and RunFolder(path).is_finished:
         path = RunFolder(path).sae
+    if not _is_ours(path):
+        return as_sparse_autoencoder(read_foreign(path), widths).to(device)
+    sae = _load_own(path, check=check)
+    return (sae if widths is None else with_widths(sae, widths)).to(device)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether msae saved this, or SAELens saved again what msae had: its metadata then still has ours."""
+    if not holds_sae(path):
+        return False
+    metadata = _read_config(path / SAE_CONFIG).get("metadata")
+    return isinstance(metadata, dict) and "msae" in metadata
+
+
+def _load_own(path: Path, *, check: bool) -> SparseAutoencoder:
     config = _read_config(path / SAE_CONFIG)
     ours = config.get("metadata", {}).get("msae", {})
     tensors = _read_tensors(path / "sae_weights.safetensors")
@@ -89,22 +113,20 @@ def load(path: str | Path, *, device: str = "cpu", check: bool = True) -> Sparse
     with torch.no_grad():
         for name, tensor in tensors.items():
             sae.get_parameter(name).copy_(tensor)
-        if not config.get("apply_b_dec_to_input", True):
-            sae.b_enc.add_(sae.b_dec @ sae.W_enc)
     if ours.get("source"):
         sae.source = from_dict(SourceSpec, ours["source"])
     sae.recorded = tuple(from_dict(LevelRecord, record) for record in ours.get("recorded", ()))
     sae.eval()
     if check and "probe" in ours:
         _self_check(sae, path, ours["probe"])
-    return sae.to(device)
+    return sae
 
 
 def _described(config: dict[str, Any], ours: dict[str, Any], path: Path) -> SparseAutoencoder:
     """The SAE that ``cfg.json`` calls for, its weights not yet read."""
     try:
         dtype = getattr(torch, str(config["dtype"]).removeprefix("torch."))
-        return SparseAutoencoder(config["d_in"], config["d_sae"], *_parts(config, ours), dtype=dtype)
+        return SparseAutoencoder(config["d_in"], config["d_sae"], *_parts(ours), dtype=dtype)
     except (ConfigError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} does not describe an SAE: {error}; was it edited? Copy it again") from error
 
@@ -163,31 +185,12 @@ def _transformer_lens_3_name(hook_name: str) -> str:
     return f"{block}.hook_resid_post" if is_block else hook_name
 
 
-def _parts(config: dict[str, Any], ours: dict[str, Any]) -> tuple[ActivationFunction, Any]:
-    """The activation function and nesting: ours if recorded, else what a SAELens folder implies."""
+def _parts(ours: dict[str, Any]) -> tuple[ActivationFunction, Any]:
+    """The activation function and nesting."""
     version = ours.get("format_version", FORMAT_VERSION)
     if version > FORMAT_VERSION:
         raise CheckpointError(f"this SAE has format {version}, this msae reads up to {FORMAT_VERSION}: upgrade msae")
-    if ours:
-        return from_typed_dict(ACTIVATION_FNS, ours["activation_fn"]), from_typed_dict(NESTINGS, ours["nesting"])
-    if config.get("normalize_activations", "none") != "none":
-        raise CheckpointError(
-            f"normalize_activations = {config['normalize_activations']!r}: only folded SAEs can be opened"
-        )
-    if config.get("rescale_acts_by_decoder_norm"):
-        raise CheckpointError("rescale_acts_by_decoder_norm is set: fold the decoder norms in SAELens first")
-    details = config.get("metadata", {}).get("training_architecture_details") or {}
-    widths = details.get("matryoshka_widths")
-    nesting = {"type": "FixedPrefixes", "widths": widths} if widths else {"type": "Unnested"}
-    architecture = config["architecture"]
-    fns: dict[str, dict[str, Any]] = {
-        "jumprelu": {"type": "JumpReLU", "l0": config.get("metadata", {}).get("l0") or config["d_sae"]},
-        "topk": {"type": "TopK", "k": config.get("k")},
-        "standard": {"type": "ReLU", "l1_coefficient": 0.0},
-    }
-    if architecture not in fns:
-        raise CheckpointError(f"architecture {architecture!r} is not one of {sorted(fns)}")
-    return from_typed_dict(ACTIVATION_FNS, fns[architecture]), from_typed_dict(NESTINGS, nesting)
+    return from_typed_dict(ACTIVATION_FNS, ours["activation_fn"]), from_typed_dict(NESTINGS, ours["nesting"])
 
 
 def _architecture(fn: ActivationFunction) -> str:

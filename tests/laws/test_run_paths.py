@@ -31,11 +31,13 @@ FOLDERS = {path.name for path in (RUN.sae, RUN.resume, RUN.results, RUN.independ
 NAMES_A_STREAM = {"torch_stream", "numpy_stream", "stream_seed"}
 TAKES_A_PATH = {"joinpath", "glob", "rglob", "with_name", "Path"}
 
-# The config.json that these read or write is a language model's.
+# The config.json that these read or write is a language model's, or another library's.
 A_MODELS_CONFIG = {
     "msae/activations/model_files.py",
     "msae/activations/fingerprint.py",
     "msae/demo/__init__.py",
+    "msae/sae/formats/dictionary_learning.py",
+    "msae/sae/formats/gemma_scope.py",
 }
 
 

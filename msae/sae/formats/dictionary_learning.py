@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 from msae.core.errors import CheckpointError
+from msae.core.files import read_json
 from msae.sae.activation_fns import BatchTopK, JumpReLU, ReLU, TopK
 from msae.sae.formats.foreign import ForeignSae, Format, count_of, nested_widths, require_shapes
-from msae.sae.formats.json_files import read_config
 from msae.sae.formats.tensor_files import TensorFile, open_pt
 
 REFUSED = {
@@ -40,7 +40,7 @@ class DictionaryLearning(Format):
         weights, config_path = _files(path)
         if weights is None or config_path is None:
             raise CheckpointError(f"{path} holds no ae.pt with a config.json: not a dictionary_learning folder")
-        trainer = read_config(config_path).get("trainer")
+        trainer = read_json(config_path, CheckpointError).get("trainer")
         if not isinstance(trainer, Mapping):
             raise CheckpointError(f"{config_path} has no object under 'trainer': not a dictionary_learning config")
         kind = trainer.get("dict_class")

@@ -21,7 +21,7 @@ from torch import Tensor
 from msae.core.errors import CheckpointError, ConfigError
 from msae.sae.activation_fns import ActivationFunction
 from msae.sae.autoencoder import SparseAutoencoder
-from msae.sae.nesting import FixedPrefixes, Unnested
+from msae.sae.reorder import nesting_of
 
 UNIT_NORM_WITHIN = 1e-4
 
@@ -72,8 +72,7 @@ def as_sparse_autoencoder(foreign: ForeignSae, widths: Sequence[int] | None = No
     widths that do not end at d_sae, and `CheckpointError` for weights that are not finite.
     """
     d_in, d_sae = foreign.W_enc.shape
-    levels = tuple(widths) if widths is not None else foreign.widths
-    nesting = Unnested() if levels is None or levels == (d_sae,) else FixedPrefixes(levels)
+    nesting = nesting_of(foreign.widths if widths is None else widths, d_sae)
     _require_finite(foreign)
     sae = SparseAutoencoder(d_in, d_sae, foreign.activation_fn, nesting, dtype=foreign.W_enc.dtype)
     norm, scale = _norms(foreign)

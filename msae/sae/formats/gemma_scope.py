@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 from msae.core.errors import CheckpointError
+from msae.core.files import read_json
 from msae.sae.activation_fns import JumpReLU
 from msae.sae.formats.foreign import ForeignSae, Format, require_shapes
-from msae.sae.formats.json_files import read_config
 from msae.sae.formats.tensor_files import TensorFile, open_npz, open_safetensors
 
 
@@ -51,7 +51,7 @@ class GemmaScope2(Format):
     def read(self, path: Path) -> ForeignSae:
         """See `Format.read`."""
         config_path = path / "config.json"
-        config: dict[str, Any] = read_config(config_path) if config_path.is_file() else {}
+        config: dict[str, Any] = read_json(config_path, CheckpointError) if config_path.is_file() else {}
         if config.get("architecture", "jump_relu") != "jump_relu":
             raise CheckpointError(f"{config_path}: architecture = {config['architecture']!r}, expected 'jump_relu'")
         tensors = open_safetensors(path / "params.safetensors")

@@ -15,9 +15,9 @@ from typing import Any
 from torch import Tensor
 
 from msae.core.errors import CheckpointError
+from msae.core.files import read_json
 from msae.sae.activation_fns import ActivationFunction, BatchTopK, JumpReLU, ReLU, TopK
 from msae.sae.formats.foreign import ForeignSae, Format, count_of, require_shapes
-from msae.sae.formats.json_files import read_config
 from msae.sae.formats.tensor_files import TensorFile, open_safetensors
 
 CONFIG, WEIGHTS, SCALER = "cfg.json", "sae_weights.safetensors", "activation_scaler.json"
@@ -54,13 +54,13 @@ class SaeLens(Format):
     name = "saelens"
 
     def recognises(self, path: Path) -> bool:
-        """``sae_weights.safetensors`` beside ``cfg.json``."""
-        return (path / WEIGHTS).is_file() and (path / CONFIG).is_file()
+        """A ``sae_weights.safetensors``."""
+        return (path / WEIGHTS).is_file()
 
     def read(self, path: Path) -> ForeignSae:
         """See `Format.read`."""
         at = path / CONFIG
-        config = _renamed(read_config(at))
+        config = _renamed(read_json(at, CheckpointError))
         metadata = config.get("metadata") or {}
         if not isinstance(metadata, Mapping):
             raise CheckpointError(f"{at}: metadata = {metadata!r}, expected an object")
@@ -171,7 +171,7 @@ def _unscaled(foreign: ForeignSae, normalised: str, path: Path) -> ForeignSae:
     """The SAE for activations as they are, where a checkpoint was trained on scaled ones."""
     if normalised == "none":
         return foreign
-    scaler = read_config(path / SCALER) if (path / SCALER).is_file() else {}
+    scaler = read_json(path / SCALER, CheckpointError) if (path / SCALER).is_file() else {}
     scale = scaler.get("scaling_factor")
     if normalised != "expected_average_only_in" or not isinstance(scale, int | float) or scaler.get("whitening"):
         raise CheckpointError(

@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from msae.core.errors import CheckpointError
+from msae.core.files import read_json
 from msae.sae.activation_fns import TopK
 from msae.sae.formats.foreign import ForeignSae, Format, count_of, require_shapes
-from msae.sae.formats.json_files import read_config
 from msae.sae.formats.tensor_files import open_safetensors
 
 WEIGHTS = "sae.safetensors"
@@ -33,7 +33,7 @@ class Sparsify(Format):
     def read(self, path: Path) -> ForeignSae:
         """See `Format.read`."""
         config_path = path / "cfg.json"
-        config = read_config(config_path)
+        config = read_json(config_path, CheckpointError)
         if unknown := set(config) - KNOWN:
             raise CheckpointError(f"{config_path} has fields that are not understood: {sorted(unknown)}")
         for key in ("transcode", "skip_connection", "signed"):

@@ -7,7 +7,6 @@ No reader here runs code that a file brings: safetensors and npz hold numbers on
 from __future__ import annotations
 
 import ast
-import pickle
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -58,13 +57,11 @@ def open_pt(path: Path, inner: str | None = None) -> TensorFile:
     """A state dict saved by `torch.save`, mapped and not held. `inner`: the key of it in a backup of training."""
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
+    except Exception as error:  # whatever a damaged or hostile file makes an unpickler meet
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
-            f"{path} holds more than tensors, and opening it could run code: it was not opened "
-            f"({str(error).splitlines()[0]})"
+            f"{path} was not opened ({reason}): it is cut off, or holds more than tensors, which could run code"
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read ({str(error).splitlines()[0]}): copy it again") from error
     state = loaded.get(inner, loaded) if isinstance(loaded, Mapping) and inner else loaded
     if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise CheckpointError(f"{path} holds no state dict: expected names and tensors")
