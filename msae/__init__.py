@@ -52,6 +52,7 @@ _HOMES = {
     "harvest_hooks": "msae.activations.harvest",
     "jsonl_documents": "msae.data.documents",
     "label_text": "msae.analysis.concepts.labels",
+    "level_report": "msae.analysis.levels.level_report",
     "levels_figure": "msae.plots.levels",
     "load": "msae.sae",
     "parquet_documents": "msae.data.documents",
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
     from msae.analysis.interventions.splice import splice
     from msae.analysis.interventions.steering import along, continue_text
     from msae.analysis.levels.evaluate import evaluate_levels, evaluate_rows
+    from msae.analysis.levels.level_report import level_report
     from msae.analysis.levels.level_table import LevelTable
     from msae.analysis.sample import ArrayRows, TokenText
     from msae.analysis.truth.ground_truth import ground_truth
