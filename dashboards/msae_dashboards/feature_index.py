@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float, Int
 
-from msae.analysis.tables import NEVER
+from msae.analysis.tables import Status
 
 SORTABLE = ("latent", "level", "density", "n_tokens", "max", "mean", "top_token", "explanation", "f1")
 
@@ -164,7 +164,7 @@ class FeatureIndex:
             **{name: None if np.isnan(value) else value for name, value in numbers.items()},
             "top_tokens": list(self.top_tokens[latent]),
             "explanation": self.explanation[latent],
-            "status": NEVER if self.n_tokens[latent] == 0 else "",
+            "status": Status.NEVER if self.n_tokens[latent] == 0 else "",
         }
 
 

@@ -15,7 +15,7 @@ from msae.analysis.concepts.probes import ActivationProbes, ProbeSettings, probe
 from msae.analysis.concepts.supervised import supervised
 from msae.analysis.features.collection import collect
 from msae.analysis.sample import Collected, TokenText
-from msae.analysis.tables import OK
+from msae.analysis.tables import Status
 
 GROUPS: dict[str, Callable[[dict[str, Any]], bool]] = {
     "letters": lambda row: row["family"].startswith("first letter") and row["child"] is None,
@@ -87,7 +87,7 @@ def labelled(sae: msae.SparseAutoencoder, sample: Sample) -> dict[str, Any]:
     """Absorption by each definition, main latents a concept (1: it is not split) and F1 of k-sparse probes: means over
     the concepts of each of `GROUPS`, of the latents without their levels."""
     tables = supervised(as_one_level(sae), sample.store, sample.probes).tables
-    rows = [row for row in tables["concept_absorption"].to_pylist() if row["status"] == OK]
+    rows = [row for row in tables["concept_absorption"].to_pylist() if row["status"] == Status.OK]
     found: dict[str, Any] = {}
     for name, belongs in GROUPS.items():
         own = [row for row in rows if belongs(row)]

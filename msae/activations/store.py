@@ -17,7 +17,7 @@ from torch import Tensor
 
 from msae.activations import shuffle
 from msae.activations.manifest import DOCUMENTS, HOLDOUT, MANIFEST, MEAN, Manifest, shard_name
-from msae.activations.scaling import scale_from_moments, variance_from_moments
+from msae.activations.moments import scale_from_moments, variance_from_moments
 from msae.activations.shards import DTYPES, RESTORE, map_tensors
 from msae.activations.source import ContextBatch
 from msae.core.config import require

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 import pyarrow as pa
 
 from msae.analysis.sample import Collected
-from msae.analysis.tables import write_tables
+from msae.analysis.tables import TableSpec, write_tables
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 Figure = int | float | str | None
 
@@ -32,10 +35,15 @@ class Result:
 
 @runtime_checkable
 class Measurement(Protocol):
-    """A frozen dataclass of settings. `name`: of the measurement and of its main table."""
+    """A frozen dataclass of settings. `name`: of the measurement and of its main table. `tables`: all it makes."""
 
     name: ClassVar[str]
+    tables: ClassVar[tuple[TableSpec, ...]]
 
     def run(self, collected: Collected) -> Result:
         """Measure; raises `EvaluationError` where there is nothing to measure at all."""
+        ...
+
+    def render(self, result: Result, tables: Mapping[str, pa.Table]) -> list[RenderableType]:
+        """What of a result a person reads in a terminal or a notebook. `tables`: those of `Collected`."""
         ...

@@ -27,6 +27,4 @@ def show(*parts: RenderableType) -> None:
 
 def show_levels(table: LevelTable) -> None:
     """What each level is worth."""
-    from msae.analysis.levels.levels_display import levels_table
-
-    show(levels_table(table))
+    show(table.shown())

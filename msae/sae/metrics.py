@@ -7,6 +7,7 @@ density of a latent = fraction of rows on which it fires; dead: 0; dense: above 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -21,18 +22,29 @@ from msae.sae.codes import SparseCodes
 DENSE_ABOVE = 0.1
 
 
+def squared_error(x: Float[Tensor, "rows d_in"], x_hat: Float[Tensor, "*rows d_in"]) -> Float[Tensor, "*rows"]:
+    """‖x − x̂‖² of every row (float64); several reconstructions come before the rows."""
+    return (float64(x) - float64(x_hat)).square().sum(-1)
+
+
+def deviation(x: Float[Tensor, "rows d_in"]) -> Float[Tensor, " rows"]:
+    """‖x − x̄‖² of every row, x̄ the mean of these rows (float64)."""
+    return squared_error(x, float64(x).mean(0).expand(x.shape))
+
+
+def unexplained(error: float, spread: float) -> float:
+    """Σ‖x − x̂‖² / Σ‖x − x̄‖² from the two sums; NaN where the rows do not vary."""
+    return error / spread if spread > 0 else math.nan
+
+
 def fvu(x: Float[Tensor, "rows d_in"], x_hat: Float[Tensor, "rows d_in"]) -> float:
     """Σ‖x − x̂‖² / Σ‖x − x̄‖²: the fraction of variance unexplained."""
-    error = (float64(x) - float64(x_hat)).square().sum()
-    spread = (float64(x) - float64(x).mean(0)).square().sum()
-    return (error / spread).item()
+    return unexplained(squared_error(x, x_hat).sum().item(), deviation(x).sum().item())
 
 
 def ev_legacy(x: Float[Tensor, "rows d_in"], x_hat: Float[Tensor, "rows d_in"]) -> float:
     """1 − mean_rows ‖x − x̂‖² / ‖x − x̄‖², x̄ the mean of these rows only: the explained variance SAEBench published."""
-    error = (float64(x) - float64(x_hat)).square().sum(1)
-    spread = (float64(x) - float64(x).mean(0)).square().sum(1)
-    return (1 - error / spread).mean().item()
+    return (1 - squared_error(x, x_hat) / deviation(x)).mean().item()
 
 
 def cosine(x: Float[Tensor, "rows d_in"], x_hat: Float[Tensor, "rows d_in"]) -> float:
@@ -43,6 +55,39 @@ def cosine(x: Float[Tensor, "rows d_in"], x_hat: Float[Tensor, "rows d_in"]) -> 
 def firing_counts(codes: SparseCodes) -> Int[Tensor, " d_sae"]:
     """On how many rows each latent fires."""
     return torch.bincount(codes.latent, minlength=codes.d_sae)
+
+
+class Spread:
+    """Σ‖x − x̄‖² of rows that come in batches, x̄ the mean over all of them (float64)."""
+
+    def __init__(self, d_in: int) -> None:
+        self.n_rows = 0
+        self._sum = torch.zeros(d_in, dtype=torch.float64)
+        self._square = 0.0
+
+    def update(self, x: Float[Tensor, "rows d_in"]) -> None:
+        """Take one batch in."""
+        self.n_rows += x.shape[0]
+        self._sum += float64(x).sum(0).cpu()
+        self._square += float64(x).square().sum().item()
+
+    def mean(self) -> Float[Tensor, " d_in"]:
+        """x̄; `EvaluationError` when no row was given."""
+        return self._sum / self.require_rows()
+
+    def total(self) -> float:
+        """Σ‖x − x̄‖²; `EvaluationError` when no row was given or they do not vary."""
+        n = self.require_rows()
+        spread = self._square - self._sum.square().sum().item() / n
+        if spread <= 0:
+            raise EvaluationError(f"the {n} rows are all the same: FVU is not defined; give more varied rows")
+        return spread
+
+    def require_rows(self) -> int:
+        """How many rows were given; `EvaluationError` for none."""
+        if self.n_rows == 0:
+            raise EvaluationError("no rows were given: there is nothing to measure")
+        return self.n_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +111,7 @@ class LevelAccumulator:
 
     def __init__(self, sae: SparseAutoencoder) -> None:
         self.sae = sae
-        self.n_rows = 0
-        self._sum = torch.zeros(sae.d_in, dtype=torch.float64)
-        self._square = 0.0
+        self._spread = Spread(sae.d_in)
         self._error = torch.zeros(sae.n_levels, dtype=torch.float64)
         self._cosine = torch.zeros(sae.n_levels, dtype=torch.float64)
         self._legacy = torch.zeros(sae.n_levels, dtype=torch.float64)
@@ -80,47 +123,46 @@ class LevelAccumulator:
         x = x.to(self.sae.device, self.sae.dtype)
         codes = self.sae.encode(x)
         reconstructions = self.sae.decode_levels(codes)
-        self.n_rows += x.shape[0]
-        self._sum += float64(x).sum(0).cpu()
-        self._square += float64(x).square().sum().item()
-        spread = (float64(x) - float64(x).mean(0)).square().sum(1)
+        self._spread.update(x)
+        spread = deviation(x)
         for level, x_hat in enumerate(reconstructions):
-            error = (float64(x) - float64(x_hat)).square().sum(1)
+            error = squared_error(x, x_hat)
             self._error[level] += error.sum().cpu()
             self._legacy[level] += (1 - error / spread).sum().cpu()
             self._cosine[level] += float64(torch.nn.functional.cosine_similarity(x, x_hat, dim=1)).sum().cpu()
         self.counts += firing_counts(codes).cpu()
         return codes
 
+    @property
+    def n_rows(self) -> int:
+        """Rows seen."""
+        return self._spread.n_rows
+
     def mean(self) -> Float[Tensor, " d_in"]:
         """x̄, the mean of every row seen (float64)."""
-        return self._sum / self._require_rows()
+        return self._spread.mean()
 
     def spread(self) -> float:
         """Σ‖x − x̄‖² over every row seen; `EvaluationError` when they do not vary."""
-        n = self._require_rows()
-        spread = self._square - self._sum.square().sum().item() / n
-        if spread <= 0:
-            raise EvaluationError(f"the {n} rows are all the same: FVU is not defined; give more varied rows")
-        return spread
+        return self._spread.total()
 
     def density(self) -> Float[Tensor, " d_sae"]:
         """The fraction of rows each latent fired on (float64)."""
-        return self.counts.double() / self._require_rows()
+        return self.counts.double() / self._spread.require_rows()
 
     def figures(self) -> tuple[LevelFigures, ...]:
         """Every level's figures; `EvaluationError` when no row was seen or the rows do not vary."""
-        n, spread, density = self._require_rows(), self.spread(), self.density()
+        n, spread, density = self._spread.require_rows(), self.spread(), self.density()
         out = []
         for level, width in enumerate(self.sae.prefix_widths):
             band = density[self.sae.band(level)]
-            unexplained = self._error[level].item() / spread
+            missed = unexplained(self._error[level].item(), spread)
             out.append(
                 LevelFigures(
                     level=level,
                     width=width,
-                    fvu=unexplained,
-                    ev=1 - unexplained,
+                    fvu=missed,
+                    ev=1 - missed,
                     ev_legacy=self._legacy[level].item() / n,
                     cosine=self._cosine[level].item() / n,
                     l0=self.counts[:width].sum().item() / n,
@@ -130,8 +172,3 @@ class LevelAccumulator:
                 )
             )
         return tuple(out)
-
-    def _require_rows(self) -> int:
-        if self.n_rows == 0:
-            raise EvaluationError("no rows were given: there is nothing to measure")
-        return self.n_rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +12,13 @@ from torch import Tensor
 
 from msae.activations.source import ActivationSource
 from msae.activations.store import ActivationStore
-from msae.analysis.all_measurements import MEASUREMENTS, Result
-from msae.analysis.concepts.concepts_display import concept_absorption_table, concepts_table
+from msae.analysis.all_measurements import INDEPENDENT_MEASUREMENTS, LABELLED_MEASUREMENTS, MEASUREMENTS, Result
 from msae.analysis.concepts.labelled import Labelled
 from msae.analysis.concepts.labels import Labels, joined, label_text, read_labels
 from msae.analysis.concepts.probes import probe_activations
 from msae.analysis.concepts.supervised import measure_labelled
-from msae.analysis.features.collection import collect
-from msae.analysis.hierarchy.hierarchy_display import absorption_table, independent_table, splitting_table, tree_outline
-from msae.analysis.hierarchy.independent_splitting import splitting_independent
-from msae.analysis.sample import Collected, CollectSettings, TokenText, join_saes
+from msae.analysis.features import CollectSettings, collect
+from msae.analysis.sample import Collected, TokenText, join_saes
 from msae.analysis.tables import write_tables
 from msae.core.config import require, to_dict
 from msae.core.errors import EvaluationError, MsaeError
@@ -50,18 +48,14 @@ class Analysis:
     notes: tuple[str, ...] = field(default=())
 
     def shown(self) -> list[RenderableType]:
-        """The tree, and the tables of splitting, absorption and labelled concepts, for `rich` to print; the notes."""
-        independent = self.results.get("splitting_independent")
-        labelled = "concept_absorption" in self.results
-        return [
-            tree_outline(self.results["tree"], self.tables["features"]),
-            splitting_table(self.results["splitting"]),
-            *([independent_table(independent)] if independent else []),
-            absorption_table(self.results["absorption"]),
-            *([concepts_table(self.results["probes"])] if labelled else []),
-            *([concept_absorption_table(self.results["concept_absorption"])] if labelled else []),
-            *self.notes,
+        """What every measurement shows of its result, for `rich` to print, and the notes."""
+        every: tuple[Any, ...] = (*MEASUREMENTS, *INDEPENDENT_MEASUREMENTS, *LABELLED_MEASUREMENTS)
+        rendered = [
+            measurement().render(self.results[measurement.name], self.tables)
+            for measurement in every
+            if measurement.name in self.results
         ]
+        return [*chain.from_iterable(rendered), *self.notes]
 
 
 def analyze_run(
@@ -93,6 +87,7 @@ def analyze_run(
     rows = ActivationStore.open(store or run.store_path)
     if holdout:
         rows = _holdout(rows)
+    settings = settings or CollectSettings()
     sae = run.load_sae(device=device)
     text, unembedding, source, notes = _language(rows.spec, model, sae.d_in, device, force)
     run.results.mkdir(parents=True, exist_ok=True)
@@ -128,8 +123,8 @@ def analyze_run(
         "store": str(rows.path),
         "fingerprint": rows.fingerprint,
         "n_tokens": collected.codes.n_rows,
-        "l0": len(collected.codes) / collected.codes.n_rows,
-        "settings": to_dict(collected.settings),
+        "l0": collected.codes.l0(),
+        "settings": to_dict(settings),
     }
     content = {"sample": sample, **{name: dict(result.summary) for name, result in results.items()}, "notes": notes}
     write_json(run.folder.analysis, content)
@@ -154,12 +149,13 @@ def _baselines(
         [baseline.load_sae(device=device) for baseline in baselines.values()],
         collected.rows,
         n_tokens=collected.codes.n_rows,
-        settings=collected.settings,
+        pair_settings=collected.pair_settings,
+        seed=collected.seed,
         scratch=run.results,
         progress=progress,
         force=force,
     )
-    return {"splitting_independent": splitting_independent(joined)}, []
+    return {measurement.name: measurement().run(joined) for measurement in INDEPENDENT_MEASUREMENTS}, []
 
 
 def _concepts(

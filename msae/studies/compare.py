@@ -12,11 +12,12 @@ import torch
 
 from msae.activations.source import ActivationSource
 from msae.activations.store import ActivationStore
-from msae.analysis.hierarchy.matching import MIN_TOKENS, Groups, latent_pairs
+from msae.analysis.hierarchy.matching import MIN_TOKENS, Groups, match_latents, overlap
 from msae.analysis.levels.evaluate import evaluate_levels, evaluate_rows
 from msae.analysis.levels.level_table import LevelTable
 from msae.analysis.levels.rate_distortion import RateDistortion, rate_and_fvu, root_mean_square
 from msae.analysis.sample.code_table import CodeTable
+from msae.analysis.sample.collected import unit_directions
 from msae.analysis.sample.encode import encode_all
 from msae.analysis.sample.joined import joined
 from msae.analysis.sample.origin import Origin
@@ -148,18 +149,15 @@ def _compared(
     tables = [encode_all(sae, store, n_rows, progress=progress, force=force) for sae in saes]
     evaluated = [_evaluated(sae, store, source, eval_tokens, progress, force) for sae in saes]
     codes = joined(tables)
-    directions = torch.cat([torch.nn.functional.normalize(sae.W_dec.detach().float().cpu(), dim=1) for sae in saes])
+    directions = torch.cat([unit_directions(sae) for sae in saes])
     origin = Origin.of(store, n_rows)
     null = shifted(codes, origin)
-    pairs = latent_pairs(codes, null, directions, groups)
-    live, often = (
-        {name: int((codes.counts[groups.group == g] >= least).sum()) for g, name in enumerate(names)}
-        for least in (1, MIN_TOKENS)
-    )
+    found = match_latents(codes, null, directions, groups)
+    live, often = (int((codes.counts >= least).sum()) for least in (1, MIN_TOKENS))
     notes += _elsewhere(series, store)
-    if too_few := sum(live.values()) - sum(often.values()):
+    if too_few := live - often:
         notes.append(
-            f"{too_few:,} of {sum(live.values()):,} live latents fire on fewer than {MIN_TOKENS} of these tokens: they "
+            f"{too_few:,} of {live:,} live latents fire on fewer than {MIN_TOKENS} of these tokens: they "
             "are not matched by firing."
         )
     by_series, place = [], 0
@@ -170,8 +168,8 @@ def _compared(
     notes += sorted({note for table in evaluated for note in table.sample.notes})
     return Comparison(
         levels=levels_frame([(name, tables_) for name, tables_, _ in by_series]),
-        pairs=pairs,
-        overlap=overlap_frame(pairs, groups, live, often),
+        pairs=found.pairs,
+        overlap=overlap_frame(overlap(found, codes, groups.group, MIN_TOKENS), names),
         rate=rate_frame([(name, rates) for name, _, rates in by_series]),
         latents=latent_table(codes, origin, groups, _text(source)),
         n_tokens=n_rows,

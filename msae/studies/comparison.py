@@ -14,15 +14,38 @@ import pyarrow as pa
 
 from msae.analysis.features.ranked import ranked
 from msae.analysis.features.statistics import FEATURES, FeatureStatistics
-from msae.analysis.hierarchy.matching import BY_BOTH, BY_COSINE, BY_FIRING, Groups, chance, overlap
-from msae.analysis.levels.level_table import LevelTable
+from msae.analysis.hierarchy.matching import BY_BOTH, BY_COSINE, BY_FIRING, OVERLAP, Groups
+from msae.analysis.levels.level_table import LEVELS, LevelTable
+from msae.analysis.levels.rate_distortion import RATE_DISTORTION
+from msae.analysis.rendering import ShownTable
 from msae.analysis.sample import CodeTable, Origin, TokenText
-from msae.analysis.tables import OK, WORD, Column, make_table, words, write_tables
+from msae.analysis.tables import WORD, Column, TableSpec, by_column, make_table, words, write_tables
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-LATENTS = (Column("sae", WORD, "name of the SAE"), *FEATURES)
+RATES = ("level", "width", "step_over_rms", "bits_firing", "bits_values", "bits", "fvu")
+RUN = Column("run", WORD, "name of the run")
+COMPARED_LEVELS = TableSpec("compare_levels", "a level of a run: what it is worth", RUN, *LEVELS.columns)
+COMPARED_OVERLAP = TableSpec(
+    "compare_overlap",
+    "two groups of latents, those of one looked for in the other",
+    Column("a", WORD, "the group whose latents are looked for"),
+    Column("b", WORD, "the group they are looked for in"),
+    *OVERLAP,
+)
+COMPARED_RATE = TableSpec(
+    "compare_rate",
+    "a level of a run and a quantiser step: bits and FVU",
+    RUN,
+    *(RATE_DISTORTION[name] for name in RATES),
+)
+LATENTS = TableSpec(
+    "compare_latents",
+    "a latent of one of the SAEs",
+    Column("sae", WORD, "name of the SAE"),
+    *FEATURES.columns,
+)
 SHOWN = ("run", "level", "width", "l0", "fvu", "ce_sae", "ce_recovered", "kl", "dead", "dense", "bits")
 
 
@@ -58,7 +81,7 @@ class Comparison:
     def chance(self) -> dict[str, float | None]:
         """The cosine and the phi above which a match counts: the 99.9th percentiles of the nulls. The phi is None
         where no latent fires often enough to be matched by firing."""
-        return chance(self.pairs)
+        return {name: _largest(self.overlap[name]) for name in ("least_cosine", "least_phi")}
 
     def figure(self) -> Any:
         """A plotly figure: FVU, CE recovered, L0 and dead by width, rate–distortion, and what is found again where."""
@@ -69,8 +92,8 @@ class Comparison:
     def write(self, folder: str | Path) -> list[Path]:
         """Write ``compare_levels``, ``compare_pairs``, ``compare_overlap``, ``compare_rate`` and ``compare_latents`` to
         `folder`."""
-        frames = {"levels": self.levels, "overlap": self.overlap, "rate": self.rate}
-        tables = {f"compare_{n}": pa.Table.from_pandas(frame, preserve_index=False) for n, frame in frames.items()}
+        frames = ((COMPARED_LEVELS, self.levels), (COMPARED_OVERLAP, self.overlap), (COMPARED_RATE, self.rate))
+        tables = {spec.name: make_table(spec, by_column(spec, _records(frame))) for spec, frame in frames}
         return write_tables({**tables, "compare_pairs": self.pairs, "compare_latents": self.latents}, Path(folder))
 
     def __repr__(self) -> str:
@@ -82,25 +105,22 @@ class Comparison:
         from rich.console import Group
         from rich.text import Text
 
-        tables = (_rich_table(title, frame) for title, frame in self._shown().items())
-        return Group(*tables, Text("\n".join([self._said(), *self.notes])))
+        return Group(*self._shown(), Text("\n".join([self._summary(), *self.notes])))
 
     def _repr_html_(self) -> str:
         from html import escape
 
-        tables = (
-            f"<b>{escape(title)}</b>{frame.to_html(index=False, border=0, float_format=_short)}"
-            for title, frame in self._shown().items()
-        )
-        return "".join(tables) + "".join(f"<p>{escape(line)}</p>" for line in (self._said(), *self.notes))
+        tables = "".join(table.html() for table in self._shown())
+        return tables + "".join(f"<p>{escape(line)}</p>" for line in (self._summary(), *self.notes))
 
-    def _shown(self) -> dict[str, pd.DataFrame]:
-        columns = [name for name in SHOWN if not self.levels[name].isna().all()]
-        all_ok = (self.overlap["status"] == OK).all()
-        overlap = self.overlap.drop(columns="status") if all_ok else self.overlap
-        return {"What each level is worth": self.levels[columns], "Latents found again": overlap}
+    def _shown(self) -> list[ShownTable]:
+        names = [name for name in SHOWN if not self.levels[name].isna().all()]
+        return [
+            ShownTable.of(COMPARED_LEVELS, _records(self.levels), *names, title="What each level is worth"),
+            ShownTable.of(COMPARED_OVERLAP, _records(self.overlap), title="Latents found again"),
+        ]
 
-    def _said(self) -> str:
+    def _summary(self) -> str:
         cosine, phi = self.chance["least_cosine"], self.chance["least_phi"]
         by_firing = f" or by phi of firing above {phi:.3f}" if phi is not None else ""
         return (
@@ -117,7 +137,7 @@ def latent_table(codes: CodeTable, origin: Origin, groups: Groups, text: TokenTe
         statistics.update(block)
     columns = statistics.features(groups.level, 1, text)
     columns |= {"latent": groups.latent, "sae": words(groups.names, groups.sae)}
-    return make_table(LATENTS, columns, {"n_tokens": codes.n_rows}, row="a latent of one of the SAEs")
+    return make_table(LATENTS, columns, {"n_tokens": codes.n_rows})
 
 
 def levels_frame(series: Iterable[tuple[str, Sequence[LevelTable]]]) -> pd.DataFrame:
@@ -135,42 +155,15 @@ def rate_frame(series: Iterable[tuple[str, Sequence[Mapping[str, Any]]]]) -> pd.
     return pd.DataFrame([{"run": name, **record} for name, records in series for record in records])
 
 
-def overlap_frame(pairs: pa.Table, groups: Groups, live: Mapping[str, int], often: Mapping[str, int]) -> pd.DataFrame:
-    """One row an ordered pair of groups (`msae.analysis.hierarchy.matching.overlap`), by their names.
-
-    `live`: latents of each group that fire, `often`: those that fire on enough tokens to be matched by firing.
-    """
-    one_sae = len(groups.names) == 1
-    names = list(live)
-    number = {name: place for place, name in enumerate(names)}
-    of = [
-        pairs[f"level_{x}"].to_numpy()
-        if one_sae
-        else np.array([number[name] for name in pairs[f"sae_{x}"].to_pylist()], dtype=np.int64)
-        for x in ("a", "b")
-    ]
-    rows = overlap(pairs, of[0], of[1], list(live.values()), [often[name] for name in names])
+def overlap_frame(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> pd.DataFrame:
+    """One row an ordered pair of groups (`msae.analysis.hierarchy.matching.overlap`), by their names."""
     return pd.DataFrame([{**row, "a": names[row["a"]], "b": names[row["b"]]} for row in rows])
+
+
+def _largest(values: pd.Series) -> float | None:
+    known = values.dropna()
+    return float(known.max()) if len(known) else None
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return frame.astype(object).where(frame.notna(), None).to_dict("records")
-
-
-def _rich_table(title: str, frame: pd.DataFrame) -> Any:
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left")
-    for name in frame.columns:
-        table.add_column(name.replace("_", " "), justify="left" if name in ("run", "a", "b") else "right")
-    for row in frame.itertuples(index=False):
-        table.add_row(*(_short(value) for value in row))
-    return table
-
-
-def _short(value: Any) -> str:
-    if value is None or (isinstance(value, float) and not np.isfinite(value)):
-        return "n/a"
-    if isinstance(value, float | np.floating):
-        return f"{value:.4g}"
-    return str(value) if isinstance(value, str) else f"{value:,}"

@@ -12,11 +12,11 @@ from msae.core.errors import ConfigError
 from msae.core.spec import require_same_source
 from msae.sae import SparseAutoencoder, save
 from msae.sae.checkpoint import MAX_PROBE_ROWS
-from msae.training.config import TrainConfig
 from msae.training.loggers import JsonlLogger, Logger, ProgressBar, Stopwatch, WandbLogger
 from msae.training.resume import has_state, load_state, save_state
 from msae.training.run import Run, begin_run, require_same_settings, run_config
 from msae.training.scaling import Scaling
+from msae.training.train_config import TrainConfig
 from msae.training.trainer import StepMetrics, Trainer
 
 

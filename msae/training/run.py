@@ -15,7 +15,7 @@ from msae.core.version import __version__
 from msae.runs.record import FORMAT_VERSION, RunRecord
 from msae.sae import ACTIVATION_FNS, NESTINGS, SparseAutoencoder, load
 from msae.sae.nesting import Nesting
-from msae.training.config import TrainConfig
+from msae.training.train_config import TrainConfig
 
 NOT_COMPARED = ("store.path", "msae_version")
 """What may differ when a run is gone on with: where the store lies now, and which msae began it."""

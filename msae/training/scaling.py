@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from msae.activations.scaling import moments, scale_from_moments, variance_from_moments
+from msae.activations.moments import moments, scale_from_moments, variance_from_moments
 from msae.core.errors import TrainingError
 
 

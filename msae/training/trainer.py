@@ -20,12 +20,12 @@ from msae.sae.autoencoder import LevelRecord, SparseAutoencoder
 from msae.sae.kernels import make_kernel
 from msae.sae.losses import Losses, Objective
 from msae.sae.metrics import LevelAccumulator
-from msae.training.config import TrainConfig, default_lr
 from msae.training.dead_latents import SilenceCounter
 from msae.training.outcome import Outcome
 from msae.training.scaling import Scaling
 from msae.training.schedules import warmup_stable_decay
 from msae.training.threshold import calibrated_threshold
+from msae.training.train_config import TrainConfig, default_lr
 from msae.training.update import ConstrainedAdam, require_finite_norm
 
 THRESHOLD_MEMORY = 0.99

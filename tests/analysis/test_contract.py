@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from msae.analysis.all_measurements import MEASUREMENTS, Measurement, Result
+from msae.analysis.all_measurements import MEASUREMENTS, TABLES, Measurement, Result
 from msae.analysis.tables import meanings, read_table, row_of
 from msae.core.config import from_dict, to_dict
 
@@ -23,6 +23,9 @@ def nothing_is_nan(table: pa.Table) -> bool:
 
 def check(result: Result, cls: type[Measurement], folder) -> None:
     assert cls.name in result.tables
+    assert {name: table.column_names for name, table in result.tables.items()} == {
+        table.name: table.names for table in cls.tables
+    }
     json.dumps(dict(result.summary), allow_nan=False)
     result.write(folder)
     for name, table in result.tables.items():
@@ -33,6 +36,16 @@ def check(result: Result, cls: type[Measurement], folder) -> None:
 
 def test_names_are_unique():
     assert len({cls.name for cls in MEASUREMENTS}) == len(MEASUREMENTS)
+    assert len({table.name for table in TABLES}) == len(TABLES)
+
+
+def test_every_column_says_what_it_means():
+    silent = [(table.name, column.name) for table in TABLES for column in table.columns if not column.meaning]
+    twice = [table.name for table in TABLES if len(set(table.names)) < len(table.names)]
+    errors = [
+        (table.name, c.error) for table in TABLES for c in table.columns if c.error and c.error not in table.names
+    ]
+    assert not silent and not twice and not errors
 
 
 @every

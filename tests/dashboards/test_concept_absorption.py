@@ -13,7 +13,7 @@ from msae.analysis.concepts.concept_absorption_tables import (
     DEFINITIONS,
     THROUGH_THE_MODEL,
 )
-from msae.analysis.tables import OK, make_table, write_tables
+from msae.analysis.tables import Status, by_column, make_table, write_tables
 from msae_dashboards.address import Address
 from msae_dashboards.panels import concept_absorption, show
 from msae_dashboards.tables import RunTables
@@ -36,7 +36,7 @@ def test_without_the_tables_it_says_what_measures_them(run):
 
 def kept(run, levels: list[dict], rows: list[dict]) -> None:
     tables = {
-        name: make_table(columns, {c.name: [each[c.name] for each in values] for c in columns}, row="a test")
+        name: make_table(columns, by_column(columns, values))
         for name, columns, values in (
             ("concept_absorption_levels", CONCEPT_ABSORPTION_LEVELS, levels),
             ("concept_absorption", CONCEPT_ABSORPTION, rows),
@@ -45,13 +45,13 @@ def kept(run, levels: list[dict], rows: list[dict]) -> None:
     write_tables(tables, run / "results")
 
 
-LEVEL = {"level": 1, "family": ALL, "of_children": False, "status": OK, "concepts": 7, "rate": 0.25, "l0": 3.0}
+LEVEL = {"level": 1, "family": ALL, "of_children": False, "status": Status.OK, "concepts": 7, "rate": 0.25, "l0": 3.0}
 LEVEL |= {"rate_error": 0.125, "null_rate": 0.0625, "n_main": 1.5, "n_main_error": 0.5}
 
 
 def test_rates_beside_chance_and_who_absorbed_what(run):
     levels = [{**LEVEL, "definition": name} for name in DEFINITIONS]
-    row = {"concept": "keyword", "family": "Python", "level": 1, "definition": DEFINITIONS[0], "status": OK}
+    row = {"concept": "keyword", "family": "Python", "level": 1, "definition": DEFINITIONS[0], "status": Status.OK}
     row |= {"n_tokens": 40, "absorbed": 30.0, "rate": 0.75, "rate_error": 0.02, "null_rate": 0.1, "n_main": 2}
     row |= {"main": [3, 20], "main_f1": 0.9, "absorber": 90, "absorber_share": 0.8, "absorber_is_childs": True}
     rows = [{**row, "child": "keyword <def>"}, {**row, "child": None, "rate": 0.05}]
@@ -74,3 +74,6 @@ def test_the_definition_through_the_model_is_a_column_where_it_was_measured_and_
     kept(run, [*others, {**through, "status": why, "rate": None}, of_children], [])
     page = shown(run)
     assert f"<code>{THROUGH_THE_MODEL}</code> was not measured: {why}." in page and "chanin 2409" not in page
+    few = {**through, "status": Status.FEW_WORDS, "n_tried": 520, "n_spelled": 3, "rate": None}
+    kept(run, [*others, few, of_children], [])
+    assert "was not measured: the model spells too few words: 3 of 520." in shown(run)

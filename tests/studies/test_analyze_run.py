@@ -19,7 +19,8 @@ from rich.console import Console
 
 import msae
 from msae.activations.synthetic import SyntheticSource
-from msae.analysis.sample import CollectSettings, PairSettings
+from msae.analysis.features import CollectSettings
+from msae.analysis.sample import PairSettings
 from msae.analysis.tables import meanings, read_table, row_of
 from msae.core.errors import EvaluationError, MismatchError, StoreError
 from msae.studies.analyze_run import analyze_run

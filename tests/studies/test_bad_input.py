@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import msae
-from msae.analysis.tables import FEW, NEVER, OK, read_table
+from msae.analysis.tables import Status, read_table
 from msae.cli import main
 from msae.core.errors import ConfigError, EvaluationError, MismatchError, StoreError
 from msae.studies import compare
@@ -101,13 +101,13 @@ def test_a_holdout_with_nan_is_refused(nested, tmp_path):
 
 def test_fewer_tokens_than_matching_by_firing_needs_are_said(nested):
     found = msae.compare_levels(nested.run, n_tokens=12, eval_tokens=12)
-    assert set(found.overlap["status"]) == {FEW} and found.chance["least_phi"] is None
+    assert set(found.overlap["status"]) == {Status.FEW} and found.chance["least_phi"] is None
     assert any("live latents fire on fewer than 20 of these tokens" in note for note in found.notes)
-    assert "by phi" not in found._said() and FEW in found._repr_html_()
+    assert "by phi" not in found._summary() and Status.FEW in found._repr_html_()
     assert all(map(math.isfinite, numbers(found.pairs)))
     found.figure()
     enough = msae.compare_levels(nested.run, n_tokens=4000, eval_tokens=500)
-    assert set(enough.overlap["status"]) == {OK} and "status" not in enough._repr_html_()
+    assert set(enough.overlap["status"]) == {Status.OK} and "status" not in enough._repr_html_()
 
 
 @pytest.mark.parametrize("silent", [slice(0, 6), slice(6, 24)], ids=["the first level", "the last level"])
@@ -115,12 +115,12 @@ def test_a_level_with_no_live_latent_is_named(nested, silent):
     sae = muted(nested.run, silent)
     found = msae.compare_levels(sae, nested.store, **SMALL)
     assert found.levels["dead"][0 if silent.start == 0 else 1] == silent.stop - silent.start
-    assert set(found.overlap["status"]) == {NEVER} and 0 in found.overlap["live"].tolist()
+    assert set(found.overlap["status"]) == {Status.NEVER} and 0 in found.overlap["live"].tolist()
     assert all(map(math.isfinite, numbers(found.pairs)))
     assert found.levels[["l0", "fvu", "bits"]].notna().all(axis=None)
     found.figure()
     both = msae.compare_runs({"silent": sae, "whole": nested.run}, nested.store, **SMALL)
-    assert set(both.overlap["status"]) == {OK}
+    assert set(both.overlap["status"]) == {Status.OK}
     both.figure()
 
 
@@ -134,7 +134,7 @@ def test_analyzing_a_run_whose_first_level_is_silent(nested, tmp_path):
     msae.save(sae, tmp_path / "run" / "sae", probe=probe)
     found = msae.analyze_run(msae.Run.open(tmp_path / "run"), tokens=2000, progress=False)
     statuses = {name: found.results[name].tables[f"{name}_levels"]["status"].to_pylist() for name in ("splitting",)}
-    assert statuses == {"splitting": [NEVER]}
+    assert statuses == {"splitting": [Status.NEVER]}
     for file in (tmp_path / "run" / "results").glob("*.parquet"):
         assert all(map(math.isfinite, numbers(read_table(file)))), file
 

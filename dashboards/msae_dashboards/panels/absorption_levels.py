@@ -20,7 +20,9 @@ COLUMNS = {
 
 def render(tables: RunTables, address: Address) -> Component:
     """One row a pair of levels."""
-    return pairs_of_levels(tables.table("absorption_levels"), ABSORPTION_LEVELS, COLUMNS, "Absorption between levels")
+    return pairs_of_levels(
+        tables.table("absorption_levels"), ABSORPTION_LEVELS.columns, COLUMNS, "Absorption between levels"
+    )
 
 
 PANEL = Panel(

@@ -7,7 +7,7 @@ import pyarrow as pa
 from dash import html
 from dash.development.base_component import Component
 
-from msae.analysis.tables import OK
+from msae.analysis.tables import Status
 from msae_dashboards.address import Address, absorption_href
 from msae_dashboards.panels.latent import kept_level, linked
 from msae_dashboards.panels.panel import Panel
@@ -41,7 +41,9 @@ def render(tables: RunTables, address: Address) -> Component:
 
 def tested(tables: RunTables) -> pa.Table:
     """The rows of table ``absorption`` with a rate, the largest first."""
-    return tables.made("absorption", "tested", lambda t: t.filter(pa.compute.equal(t["status"].cast(pa.string()), OK)))
+    return tables.made(
+        "absorption", "tested", lambda t: t.filter(pa.compute.equal(t["status"].cast(pa.string()), Status.OK))
+    )
 
 
 def kept(tables: RunTables, address: Address) -> np.ndarray:

@@ -12,7 +12,6 @@ from dash import html
 from dash.development.base_component import Component
 from jaxtyping import Int
 
-from msae.analysis.hierarchy.matching import chance
 from msae.runs.layout import compared_table
 from msae_dashboards.address import Address, compare_href
 from msae_dashboards.panels.latent import kept_level, linked
@@ -82,7 +81,9 @@ class Compared:
 
     def chance(self, tables: RunTables) -> dict[str, float | None]:
         """The cosine and phi above which a match counts."""
-        return chance(self.table(tables, "pairs"))
+        overlap = self.table(tables, "overlap")
+        names = ("least_cosine", "least_phi")
+        return {name: pa.compute.max(overlap[name]).as_py() if name in overlap.column_names else None for name in names}
 
     def overlap(self, tables: RunTables) -> dict[tuple[int, int], dict[str, Any]]:
         """The rows of the table of overlaps, by the places of their sides."""

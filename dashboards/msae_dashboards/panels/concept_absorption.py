@@ -9,7 +9,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from msae.analysis.concepts.concept_absorption_tables import ALL, CONCEPT_ABSORPTION, DEFINITIONS, THROUGH_THE_MODEL
-from msae.analysis.tables import OK
+from msae.analysis.tables import Status, sentence
 from msae_dashboards.address import Address, feature_href
 from msae_dashboards.panels.latent import linked
 from msae_dashboards.panels.panel import Panel
@@ -18,7 +18,7 @@ from msae_dashboards.tables import RunTables
 
 LEVELS, CONCEPTS = "concept_absorption_levels", "concept_absorption"
 SHOWN = 10
-MEANING = next(column.meaning for column in CONCEPT_ABSORPTION if column.name == "definition")
+MEANING = CONCEPT_ABSORPTION["definition"].meaning
 
 
 def render(tables: RunTables, address: Address) -> Component:
@@ -43,7 +43,7 @@ def _levels(table: pa.Table) -> Component:
         (row["level"], row["of_children"], row["definition"]): row for row in table.to_pylist() if row["family"] == ALL
     }
     through = [row for (_, of_children, name), row in found.items() if name == THROUGH_THE_MODEL and not of_children]
-    measured = any(row["status"] == OK for row in through)
+    measured = any(row["status"] == Status.OK for row in through)
     definitions = (*DEFINITIONS, THROUGH_THE_MODEL) if measured else DEFINITIONS
     head: list[Content] = ["level", "tokens of", html.Abbr("main latents", title="1, and no concept is split")]
     head += [html.Abbr(name.replace("_", " "), title=MEANING) for name in definitions]
@@ -56,13 +56,15 @@ def _levels(table: pa.Table) -> Component:
     table = small_table(head, body, caption="Absorption of labelled concepts, mean rates")
     if measured or not through:
         return table
-    why = through[0]["status"].removeprefix("n/a: ")
+    why = sentence(through[0]["status"]).removeprefix("n/a: ")
+    if through[0].get("n_tried"):
+        why += f": {through[0]['n_spelled']} of {through[0]['n_tried']}"
     return html.Div([table, html.P([html.Code(THROUGH_THE_MODEL), f" was not measured: {why}."], className="note")])
 
 
 def _rate(row: dict[str, Any] | None) -> Content:
-    if row is None or row["status"] != OK:
-        return "n/a" if row is None else row["status"].partition(":")[0]
+    if row is None or row["status"] != Status.OK:
+        return "n/a" if row is None else sentence(row["status"]).partition(":")[0]
     return [
         number(row["rate"], 3),
         html.Span(f" ± {number(row['rate_error'], 3)}, chance {number(row['null_rate'], 3)}", className="spread"),
@@ -71,7 +73,9 @@ def _rate(row: dict[str, Any] | None) -> Content:
 
 def _worst(tables: RunTables) -> Component:
     rows = [
-        row for row in tables.table(CONCEPTS).to_pylist() if row["definition"] == DEFINITIONS[0] and row["status"] == OK
+        row
+        for row in tables.table(CONCEPTS).to_pylist()
+        if row["definition"] == DEFINITIONS[0] and row["status"] == Status.OK
     ]
     rows = [row for row in rows if row["absorber"] is not None and row["rate"] > (row["null_rate"] or 0.0)]
     rows.sort(key=lambda row: (-row["rate"], row["level"], row["concept"], row["child"] or ""))

@@ -10,7 +10,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from msae.analysis.hierarchy.splitting import SPLITTING_LEVELS
-from msae.analysis.tables import OK, Column
+from msae.analysis.tables import Column, Status
 from msae_dashboards.address import Address
 from msae_dashboards.panels.panel import Panel
 from msae_dashboards.primitives import Content, level_chip, number, small_table
@@ -33,7 +33,9 @@ COLUMNS = {
 
 def render(tables: RunTables, address: Address) -> Component:
     """One row a pair of levels; below, one a pair of SAEs."""
-    own = pairs_of_levels(tables.table("splitting_levels"), SPLITTING_LEVELS, COLUMNS, "Splitting between levels")
+    own = pairs_of_levels(
+        tables.table("splitting_levels"), SPLITTING_LEVELS.columns, COLUMNS, "Splitting between levels"
+    )
     if not tables.has(INDEPENDENT):
         said = (
             "Beside SAEs of the same widths that were trained apart: train them with ",
@@ -41,7 +43,9 @@ def render(tables: RunTables, address: Address) -> Component:
             ", then analyze the run again.",
         )
         return html.Div([own, html.P(said, className="note")])
-    apart = pairs_of_levels(tables.table(INDEPENDENT), SPLITTING_LEVELS, COLUMNS, "Splitting between independent SAEs")
+    apart = pairs_of_levels(
+        tables.table(INDEPENDENT), SPLITTING_LEVELS.columns, COLUMNS, "Splitting between independent SAEs"
+    )
     title = "The same between SAEs of these widths that were trained apart: a child is any latent of the wider one"
     return html.Div([own, html.H3(title), apart])
 
@@ -54,13 +58,13 @@ def pairs_of_levels(
     head: list[Content] = ["levels"]
     head += [html.Abbr(label, title=meaning[name]) for name, (label, _) in columns.items()]
     rows = table.to_pylist()
-    some = any(row["status"] != OK for row in rows)
+    some = any(row["status"] != Status.OK for row in rows)
     write = [_written(name, digits) for name, (_, digits) in columns.items()]
     body = [
         [
             html.Span([level_chip(row["parent_level"]), " → ", level_chip(row["child_level"])], className="chips"),
             *(one(row) for one in write),
-            *([row["status"] if row["status"] != OK else ""] if some else []),
+            *([row["status"] if row["status"] != Status.OK else ""] if some else []),
         ]
         for row in rows
     ]

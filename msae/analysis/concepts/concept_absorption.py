@@ -11,36 +11,40 @@ The null asks the same of codes shifted within documents, with the token, the pr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+import pyarrow as pa
 import torch
 from jaxtyping import Bool, Float, Int
 
 from msae.analysis.concepts.absorbed import TokenCodes, ablation, saebench_fraction, saebench_full, silent
-from msae.analysis.concepts.concept_absorption_levels import level_rows
 from msae.analysis.concepts.concept_absorption_tables import (
     ALL,
     CONCEPT_ABSORPTION,
     CONCEPT_ABSORPTION_LEVELS,
     DEFINITIONS,
-    NO_LOGIT,
+    NO_WORDS,
     THROUGH_THE_MODEL,
     columns,
+    level_rows,
+    shown_levels,
 )
 from msae.analysis.concepts.labelled import Labelled
-from msae.analysis.concepts.labels.first_letters import letter_of
 from msae.analysis.concepts.probes.activation_probes import ActivationProbe
 from msae.analysis.concepts.probes.code_probes import LevelProbes
 from msae.analysis.concepts.probes.probe_scores import Documents
-from msae.analysis.concepts.spelled import FEW_WORDS, Spelling, ask_to_spell
+from msae.analysis.concepts.spelled import Spelling, spell_words
 from msae.analysis.measurement import Figure, Result
 from msae.analysis.sample.code_table import evenly
-from msae.analysis.tables import FEW, OK, make_table
+from msae.analysis.tables import Status, TableSpec, by_column, make_table
 from msae.core.config import require
 from msae.core.means import standard_error
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 READ_ROWS = 1 << 13
 
@@ -51,6 +55,7 @@ class ConceptAbsorption:
     of each letter that the model is asked to spell, at most (0: it is not asked)."""
 
     name: ClassVar[str] = "concept_absorption"
+    tables: ClassVar[tuple[TableSpec, ...]] = (CONCEPT_ABSORPTION, CONCEPT_ABSORPTION_LEVELS)
 
     tokens: int = 2_000
     min_tokens: int = 10
@@ -63,8 +68,8 @@ class ConceptAbsorption:
 
     def run(self, labelled: Labelled) -> Result:
         """Tables ``concept_absorption`` (a concept, a level and a definition) and ``concept_absorption_levels``."""
-        spells = any(letter_of(probe.concept) for probe in labelled.probes.usable)
-        spelling = ask_to_spell(labelled, most=self.words) if spells else Spelling()
+        spells = any(probe.concept.letter for probe in labelled.probes.usable)
+        spelling = spell_words(labelled, most=self.words) if spells else Spelling()
         rows = [row for case in self._cases(labelled) for row in self._measured(labelled, case, spelling)]
         levels = list(level_rows(labelled, rows, spelling))
         overall = [row for row in levels if row["family"] == ALL and not row["of_children"]]
@@ -74,24 +79,21 @@ class ConceptAbsorption:
             "concepts": len({row["concept"] for row in rows}),
             "pairs_of_parent_and_child": len({(row["concept"], row["child"]) for row in rows if row["child"]}),
             "null_model": f"codes: {labelled.null_model}" if labelled.probes.settings.null else None,
-            "spelling": spelling.said if spells else NO_LOGIT,
+            "spelling": spelling.sentence if spells else Status.NO_LOGIT.sentence,
         }
         about = {**summary, "settings": self, "probe_settings": labelled.probes.settings}
-        by_level = {c.name: [row[c.name] for row in levels] for c in CONCEPT_ABSORPTION_LEVELS}
+        by_level = by_column(CONCEPT_ABSORPTION_LEVELS, levels)
         return Result(
             tables={
-                self.name: make_table(
-                    CONCEPT_ABSORPTION,
-                    columns(rows),
-                    about,
-                    row="a concept or one below it, a level, a definition",
-                ),
-                f"{self.name}_levels": make_table(
-                    CONCEPT_ABSORPTION_LEVELS, by_level, about, row="a level, a family of concepts and a definition"
-                ),
+                self.name: make_table(CONCEPT_ABSORPTION, columns(rows), about),
+                f"{self.name}_levels": make_table(CONCEPT_ABSORPTION_LEVELS, by_level, about),
             },
             summary=summary,
         )
+
+    def render(self, result: Result, tables: Mapping[str, pa.Table]) -> list[RenderableType]:
+        """One row a level and family: splits, and the rate by each definition."""
+        return [shown_levels(result)]
 
     def _cases(self, labelled: Labelled) -> list[_Case]:
         """Every usable concept, and every usable concept with one below it."""
@@ -121,13 +123,20 @@ class ConceptAbsorption:
             found = [_absorbed(part.below(width), cosine, along, case.projection, own.main) for part in codes]
             absorber = _absorber(*found[0].absorbers)
             childs = main.get((case.child or "", level))
-            status = own.status if own.status != OK else OK if len(case.rows) >= self.min_tokens else FEW
+            status = (
+                own.status
+                if own.status != Status.OK
+                else Status.OK
+                if len(case.rows) >= self.min_tokens
+                else Status.FEW
+            )
             row = {
                 "concept": case.probe.concept.name,
                 "child": case.child,
                 "family": case.probe.concept.family,
                 "level": level,
                 "n_tokens": len(case.rows),
+                **NO_WORDS,
                 "n_main": len(own.main),
                 "main": own.main,
                 "main_f1": own.main_f1,
@@ -137,7 +146,7 @@ class ConceptAbsorption:
             }
             for definition in DEFINITIONS:
                 values = [absorbed.by_definition[definition] for absorbed in found]
-                rates = _rates(values, document, labelled.probes.documents, known=status == OK)
+                rates = _rates(values, document, labelled.probes.documents, known=status == Status.OK)
                 yield row | rates | {"definition": definition, "status": status}
             yield (
                 row | {"definition": THROUGH_THE_MODEL} | self._through_the_model(labelled, case, own, cosine, spelling)
@@ -148,19 +157,19 @@ class ConceptAbsorption:
     ) -> dict:
         """What the row of `THROUGH_THE_MODEL` says."""
         none = _NO_RATES | {"n_tokens": 0, "absorber": None, "absorber_share": None, "absorber_is_childs": None}
-        letter, words = letter_of(case.probe.concept), spelling.words
+        letter, words = case.probe.concept.letter, spelling.words
         if letter is None:
-            return none | {"status": NO_LOGIT}
-        if words is None or own.status != OK:
-            return none | {"status": spelling.reason if words is None else own.status}
-        if not words.enough:
-            return none | {"status": f"{FEW_WORDS}: {words.said()}"}
-        if len(words.of_letter(letter)) < self.min_tokens:
-            return none | {"status": f"{FEW_WORDS}: {words.said(letter)}"}
+            return none | {"status": Status.NO_LOGIT}
+        if words is None or own.status != Status.OK:
+            return none | {"status": spelling.status if words is None else own.status}
+        counts = words.counts(letter)
+        if not words.enough or counts["n_spelled"] < self.min_tokens:
+            return none | counts | {"status": Status.FEW_WORDS}
+        none |= counts
         assert case.probe.weight is not None and case.probe.bias is not None
         found = words.found_by(case.probe.weight, case.probe.bias, letter)
         if len(found) < self.min_tokens:
-            return none | {"status": FEW, "n_tokens": len(found)}
+            return none | {"status": Status.FEW, "n_tokens": len(found)}
         absorbed, top = words.absorbed(found, own.level, cosine, own.main)
         absorber, share = _absorber(absorbed, top)
         rates: dict[str, float | None] = {
@@ -170,7 +179,9 @@ class ConceptAbsorption:
         }
         if labelled.probes.settings.null:
             rates["null_rate"] = float(words.absorbed(found, own.level, cosine, own.main, null=True)[0].mean())
-        return none | rates | {"status": OK, "n_tokens": len(found), "absorber": absorber, "absorber_share": share}
+        return (
+            none | rates | {"status": Status.OK, "n_tokens": len(found), "absorber": absorber, "absorber_share": share}
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
+import pyarrow as pa
 import torch
 from jaxtyping import Float
 
@@ -18,7 +20,11 @@ from msae.analysis.measurement import Result
 from msae.analysis.sample import CodeTable, Collected, Origin, Rows
 from msae.analysis.sample.encode import encode_all
 from msae.analysis.sample.shift import shift_bounds, shifted
+from msae.analysis.tables import TableSpec
 from msae.sae.autoencoder import SparseAutoencoder
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +107,15 @@ class Labelled:
 
 @runtime_checkable
 class LabelledMeasurement(Protocol):
-    """A frozen dataclass of settings, as a `Measurement` is. `name`: of the measurement and of its main table."""
+    """A frozen dataclass of settings, as a `Measurement` is, of labelled rows."""
 
     name: ClassVar[str]
+    tables: ClassVar[tuple[TableSpec, ...]]
 
     def run(self, labelled: Labelled) -> Result:
         """Measure."""
+        ...
+
+    def render(self, result: Result, tables: Mapping[str, pa.Table]) -> list[RenderableType]:
+        """What of a result a person reads in a terminal or a notebook."""
         ...

@@ -3,38 +3,49 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
 from msae.analysis.concepts.labelled import Labelled
-from msae.analysis.concepts.probes.activation_probes import WEAK, ActivationProbe
+from msae.analysis.concepts.probes.activation_probes import ActivationProbe
 from msae.analysis.concepts.probes.code_probes import LevelProbes, ScoredProbe
 from msae.analysis.measurement import Figure, Result
-from msae.analysis.tables import FEW, NEVER, OK, WORD, Column, lists, make_table
+from msae.analysis.rendering import ShownTable
+from msae.analysis.tables import WORD, Column, Status, TableSpec, lists, make_table, sentence
+from msae.core.means import mean
 
-CONCEPTS = (
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+NAMED = 8
+"""Concepts named of those left out."""
+
+CONCEPTS = TableSpec(
+    "concepts",
+    "a labelled concept",
     Column("concept", pa.string(), "the concept"),
-    Column("family", WORD, "the concepts it is averaged with"),
+    Column("family", WORD, "the concepts it is averaged with", heading="concepts"),
     Column("parent", pa.string(), "a concept that holds wherever this one does; null: none is known"),
     Column("within", WORD, "the tokens among which it is told from the rest"),
     Column(
         "status",
         WORD,
-        f"'{OK}'; '{FEW}': shown, or not shown, by too few tokens or documents; '{WEAK}': the F1 of the probe on the "
-        "activations is not above the setting `least_f1`. Only the first are measured further",
+        f"'{Status.OK}'; '{Status.FEW}': shown, or not shown, by too few tokens or documents; '{Status.WEAK}': the F1 "
+        "of the probe on the activations is not above the setting `least_f1`. Only the first are measured further",
     ),
     Column("n_tokens", pa.int64(), "tokens that show it"),
     Column("share", pa.float32(), "of the tokens of `within`"),
     Column("n_documents", pa.int32(), "documents with such a token"),
     Column("n_test", pa.int64(), "of its tokens, those in test documents, on which all F1 are measured"),
-    Column("probe_f1", pa.float32(), "F1 of a linear probe on the activations"),
+    Column("probe_f1", pa.float32(), "F1 of a linear probe on the activations", "", "probe F1", 2),
     Column("probe_f1_error", pa.float32(), "its standard error over resamples of the test documents"),
     Column("probe_precision", pa.float32(), "its precision"),
     Column("probe_recall", pa.float32(), "its recall"),
-    Column("probe_null_f1", pa.float32(), "F1 of a probe on labels shifted within documents"),
+    Column("probe_null_f1", pa.float32(), "F1 of a probe on labels shifted within documents", "", "by chance", 2),
     Column("level_f1", pa.list_(pa.float32()), "of each level, the F1 of its best sparse probe; null: it never fires"),
     Column("level_k", pa.list_(pa.int16()), "the number of latents of that probe"),
     Column(
@@ -45,12 +56,14 @@ CONCEPTS = (
     ),
 )
 
-PROBES = (
+PROBES = TableSpec(
+    "probes",
+    "a concept, a level, a number of latents",
     Column("concept", pa.string(), "the concept"),
     Column("family", WORD, "its family"),
     Column("level", pa.int16(), "the level whose prefix is probed"),
     Column("k", pa.int16(), "number of latents; null where the level never fires"),
-    Column("status", WORD, f"'{OK}', or '{NEVER}': nothing of the prefix fires on the tokens told apart"),
+    Column("status", WORD, f"'{Status.OK}', or '{Status.NEVER}': nothing of the prefix fires on the tokens told apart"),
     Column("f1", pa.float32(), "F1 on test documents"),
     Column("f1_error", pa.float32(), "its standard error over resamples of the test documents"),
     Column("precision", pa.float32(), "precision"),
@@ -68,6 +81,7 @@ class Probing:
     """Its settings are those that the probes on the activations were made with (`ProbeSettings`)."""
 
     name: ClassVar[str] = "probes"
+    tables: ClassVar[tuple[TableSpec, ...]] = (CONCEPTS, PROBES)
 
     def run(self, labelled: Labelled) -> Result:
         """Tables ``concepts`` (a concept) and ``probes`` (a concept, a level and a k)."""
@@ -79,9 +93,9 @@ class Probing:
         status = [probe.status for probe in probes.probes]
         summary: dict[str, Figure] = {
             "concepts": len(probes.probes),
-            "concepts_measured": status.count(OK),
-            "concepts_with_too_few_tokens": status.count(FEW),
-            "concepts_whose_probe_is_too_weak": status.count(WEAK),
+            "concepts_measured": status.count(Status.OK),
+            "concepts_with_too_few_tokens": status.count(Status.FEW),
+            "concepts_whose_probe_is_too_weak": status.count(Status.WEAK),
             **{
                 f"concepts_first_separated_at_level_{level}": sum(found == level for found in first.values())
                 for level in range(labelled.sae.n_levels)
@@ -94,18 +108,52 @@ class Probing:
         about = {**summary, "settings": probes.settings}
         return Result(
             tables={
-                "concepts": make_table(
-                    CONCEPTS, _concept_columns(labelled, of_concept, first), about, row="a labelled concept"
-                ),
-                "probes": make_table(
-                    PROBES,
-                    _probe_columns(labelled.level_probes),
-                    about,
-                    row="a concept, a level, a number of latents",
-                ),
+                "concepts": make_table(CONCEPTS, _concept_columns(labelled, of_concept, first), about),
+                "probes": make_table(PROBES, _probe_columns(labelled.level_probes), about),
             },
             summary=summary,
         )
+
+    def render(self, result: Result, tables: Mapping[str, pa.Table]) -> list[RenderableType]:
+        """One row a family: how many concepts there are, and at which level they are first separated."""
+        rows = result.tables["concepts"].to_pylist()
+        levels = sorted({row["level"] for row in result.tables["probes"].to_pylist()})
+        title = "Concepts: the first level whose few latents tell a concept nearly as well as the activations do"
+        notes = [*filter(None, [str(result.summary["labelled"] or "")]), *_left_out(rows)]
+        shown = []
+        for family in dict.fromkeys(row["family"] for row in rows):
+            own = [row for row in rows if row["family"] == family]
+            ok = [row for row in own if row["status"] == Status.OK]
+            first = [row["first_level"] for row in ok]
+            shown.append(
+                {
+                    "family": family,
+                    "measured": f"{len(ok)} of {len(own)}",
+                    "probe_f1": mean([row["probe_f1"] for row in ok]),
+                    "probe_null_f1": mean([f1 for row in ok if (f1 := row["probe_null_f1"]) is not None]),
+                    **{f"level {level}": first.count(level) for level in levels},
+                    "none": first.count(None),
+                }
+            )
+        first_at = [
+            Column(f"level {level}", pa.int32(), f"concepts that level {level} separates first") for level in levels
+        ]
+        columns = (
+            CONCEPTS["family"],
+            Column("measured", pa.string(), "concepts measured, of those labelled"),
+            CONCEPTS["probe_f1"],
+            CONCEPTS["probe_null_f1"],
+            *first_at,
+            Column("none", pa.int32(), "concepts that no level separates"),
+        )
+        return [ShownTable.of(columns, shown, title=title, notes=notes)]
+
+
+def _left_out(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for status in dict.fromkeys(row["status"] for row in rows if row["status"] != Status.OK):
+        names = [row["concept"] for row in rows if row["status"] == status]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        yield f"Left out, {sentence(status)}: {', '.join(names[:NAMED])}{more}."
 
 
 def _first_level(levels: list[LevelProbes], labelled: Labelled) -> int | None:

@@ -26,10 +26,10 @@ from msae.analysis.concepts.labelled import Labelled
 from msae.analysis.concepts.spelling import SpellingPrompts, spelling_prompts
 from msae.analysis.interventions.integrated_gradients import mean_gradient
 from msae.analysis.interventions.one_context import whole_context
-from msae.analysis.interventions.patching import recorded
-from msae.analysis.levels.loss_meter import vocabulary
+from msae.analysis.interventions.patching import recorded, vocabulary
 from msae.analysis.sample import CodeTable, token_text
 from msae.analysis.sample.pairing import evaluating, shared_hook
+from msae.analysis.tables import Status
 from msae.core.errors import MsaeError
 from msae.core.progress import bar
 from msae.core.rng import numpy_stream
@@ -37,27 +37,29 @@ from msae.sae.autoencoder import SparseAutoencoder
 from msae.sae.codes import SparseCodes
 
 MAX_LOGITS = 1 << 26
-NO_MODEL = "n/a: there is no model to ask"
-FEW_WORDS = "too few words"
 LEAST_SPELLED, TRIAL = 0.5, 64
 """The share of words a model must spell for its logits to stand for letters, and how many it is asked for first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spelling:
-    """What the model spells. `words`: those it does, or None with `reason`, why it was not asked."""
+    """What the model spells. `words`: those it does; None where it was not asked, for which `status` and `reason` say
+    why."""
 
     words: SpelledWords | None = None
-    reason: str = NO_MODEL
+    status: Status = Status.NO_MODEL
+    reason: str = ""
 
     @property
-    def said(self) -> str:
+    def sentence(self) -> str:
         """In words."""
-        return self.reason if self.words is None else self.words.said()
+        if self.words is not None:
+            return self.words.sentence()
+        return f"n/a: {self.reason}" if self.reason else self.status.sentence
 
 
 @torch.no_grad()
-def ask_to_spell(labelled: Labelled, *, most: int, batch_size: int = 32) -> Spelling:
+def spell_words(labelled: Labelled, *, most: int, batch_size: int = 32) -> Spelling:
     """Ask the labelled rows' model for the first letters of up to `most` words a letter (0: it is not asked)."""
     source, sae, seed = labelled.source, labelled.sae, labelled.probes.settings.seed
     if most == 0 or not isinstance(source, TransformerLensSource) or not source.has_language_head:
@@ -72,7 +74,7 @@ def ask_to_spell(labelled: Labelled, *, most: int, batch_size: int = 32) -> Spel
             seed=seed,
         )
     except MsaeError as error:
-        return Spelling(reason=f"n/a: {error}")
+        return Spelling(status=Status.NO_PROMPTS, reason=str(error))
     size = _at_once(source, prompts, batch_size)
     return Spelling(words=SpelledWords.of(source, hook, sae, prompts, size=size, seed=seed, progress=labelled.progress))
 
@@ -80,7 +82,7 @@ def ask_to_spell(labelled: Labelled, *, most: int, batch_size: int = 32) -> Spel
 class SpelledWords:
     """The words a model spells, with the activations and codes at their tokens.
 
-    `asked`: how many it was asked for, by letter. `x`: (words, d_in). `codes`: of all latents; `order`: whose codes a
+    `tried`: how many it was asked for, by letter. `x`: (words, d_in). `codes`: of all latents; `order`: whose codes a
     word is given for the null. `size`: prompts run at once.
     """
 
@@ -92,12 +94,12 @@ class SpelledWords:
         prompts: SpellingPrompts,
         x: Float[Tensor, "words d_in"],
         *,
-        asked: dict[str, int],
+        tried: dict[str, int],
         size: int,
         seed: int,
     ) -> None:
         self.source, self.hook_name, self.sae, self.prompts, self.x = source, hook_name, sae, prompts, x
-        self.asked, self.size = asked, size
+        self.tried, self.size = tried, size
         self.order = torch.from_numpy(numpy_stream(seed, "spelling/null").permutation(len(prompts)))
         self._gradients: dict[tuple[int, bool], Float[np.ndarray, "words d_in"]] = {}
 
@@ -134,7 +136,7 @@ class SpelledWords:
             sae,
             prompts.select(spelled.nonzero()[:, 0]),
             x[spelled.to(x.device)],
-            asked=dict(zip(prompts.letters, counts, strict=True)),
+            tried=dict(zip(prompts.letters, counts, strict=True)),
             size=size,
             seed=seed,
         )
@@ -146,13 +148,18 @@ class SpelledWords:
     @property
     def enough(self) -> bool:
         """Whether the model spells at all: one that always says B spells what begins with it."""
-        return len(self.prompts) >= LEAST_SPELLED * sum(self.asked.values())
+        return len(self.prompts) >= LEAST_SPELLED * sum(self.tried.values())
 
-    def said(self, letter: str | None = None) -> str:
-        """How many words (of `letter`) the model spells, in words."""
-        spelled = len(self.prompts) if letter is None else len(self.of_letter(letter))
-        asked = sum(self.asked.values()) if letter is None else self.asked.get(letter, 0)
-        return f"the model spells {spelled} of {asked} words"
+    def counts(self, letter: str | None = None) -> dict[str, int]:
+        """How many words (of `letter`) the model was asked for, and how many of these it spells."""
+        if letter is None:
+            return {"n_tried": sum(self.tried.values()), "n_spelled": len(self.prompts)}
+        return {"n_tried": self.tried.get(letter, 0), "n_spelled": len(self.of_letter(letter))}
+
+    def sentence(self) -> str:
+        """The same, in words."""
+        counts = self.counts()
+        return f"the model spells {counts['n_spelled']} of {counts['n_tried']} words"
 
     def found_by(self, weight: Float[Tensor, " d_in"], bias: float, letter: str) -> Int[np.ndarray, " n"]:
         """The words of `letter` at whose token a probe says so."""

@@ -9,9 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from msae.analysis.features.ranked import Ranked
-from msae.analysis.tables import Column
+from msae.analysis.tables import Column, TableSpec
 
-BANDS = (
+BANDS = TableSpec(
+    "bands",
+    "a latent and a quantile band of its activations",
     Column("latent", pa.int32(), "number of the latent; only latents that fire have rows"),
     Column("band", pa.int16(), "0 holds the weakest activations; only bands that hold any have a row"),
     Column("n", pa.int64(), "activations in the band"),
@@ -41,4 +43,4 @@ def band_bounds(block: Ranked, bands: int) -> dict[str, np.ndarray]:
 
 def joined(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, Any]:
     """The columns of several blocks, one after another."""
-    return {column.name: np.concatenate([part[column.name] for part in parts]) for column in BANDS}
+    return {column.name: np.concatenate([part[column.name] for part in parts]) for column in BANDS.columns}

@@ -9,6 +9,7 @@ pairs; and the tables themselves.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,24 +19,22 @@ from torch import Tensor
 
 from msae.activations.source import ActivationSource
 from msae.analysis.features.bands import BANDS, band_bounds, joined
-from msae.analysis.features.examples import EXAMPLES, Picked, example_columns, pick
+from msae.analysis.features.examples import EXAMPLES, ExampleSettings, Picked, example_columns, pick
 from msae.analysis.features.logits import LOGIT_HISTOGRAMS, LOGITS, direct_logits
 from msae.analysis.features.neighbours import NEIGHBOURS, nearest_directions
 from msae.analysis.features.ranked import ranked
 from msae.analysis.features.statistics import FEATURES, HISTOGRAMS, FeatureStatistics
-from msae.analysis.sample.code_table import CodeTable
-from msae.analysis.sample.collect_settings import CollectSettings
-from msae.analysis.sample.collected import Collected
+from msae.analysis.sample import CodeTable, Collected, Origin, Pairs, PairSettings, Rows, TokenText
 from msae.analysis.sample.encode import encode_all
-from msae.analysis.sample.origin import Origin, Rows
-from msae.analysis.sample.pairs import Pairs, find_pairs
-from msae.analysis.sample.token_text import TokenText
-from msae.analysis.tables import Column, make_table
+from msae.analysis.sample.pairs import find_pairs
+from msae.analysis.tables import Column, TableSpec, make_table
 from msae.core.config import require
 from msae.core.progress import bar
 from msae.sae.autoencoder import SparseAutoencoder
 
-PAIRS = (
+PAIRS = TableSpec(
+    "pairs",
+    "two latents that fire together",
     Column("a", pa.int32(), "number of one latent; a < b, so a is never in a later level than b"),
     Column("b", pa.int32(), "number of the other"),
     Column("level_a", pa.int16(), "level whose band a is in"),
@@ -48,6 +47,28 @@ PAIRS = (
     Column("log10_p", pa.float32(), "log10 of an upper bound of the hypergeometric tail of `together`"),
     Column("significant", pa.bool_(), "rejected by Benjamini-Hochberg over all pairs tested"),
 )
+
+
+COLLECTED_TABLES = (FEATURES, HISTOGRAMS, BANDS, EXAMPLES, PAIRS, NEIGHBOURS, LOGITS, LOGIT_HISTOGRAMS)
+"""What `collect` makes; the last two with an unembedding."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectSettings:
+    """What is collected. `n_bins`: bins of a latent's histograms. `neighbours`: nearest directions of either kind.
+    `logits`: tokens on either side. `seed`: of the shifts of the null model."""
+
+    examples: ExampleSettings = field(default_factory=ExampleSettings)
+    pairs: PairSettings = field(default_factory=PairSettings)
+    n_bins: int = 40
+    neighbours: int = 8
+    logits: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.n_bins >= 1, "n_bins", self.n_bins, "at least one bin")
+        require(self.neighbours >= 0, "neighbours", self.neighbours, "a count, 0 or more")
+        require(self.logits >= 0, "logits", self.logits, "a count, 0 or more")
 
 
 def collect(
@@ -91,42 +112,36 @@ def collect(
     examples = example_columns(chosen, codes, origin, text, settings.examples.reach)
     about = {"n_tokens": n_rows}
     tables = {
-        "features": make_table(
-            FEATURES, features, about, row="a latent: how often and how strongly it fires, and on what"
-        ),
-        "histograms": make_table(HISTOGRAMS, statistics.histograms(), about, row="a latent: its activations, binned"),
-        "bands": make_table(BANDS, joined(bands), about, row="a latent and a quantile band of its activations"),
+        "features": make_table(FEATURES, features, about),
+        "histograms": make_table(HISTOGRAMS, statistics.histograms(), about),
+        "bands": make_table(BANDS, joined(bands), about),
         "examples": make_table(
             EXAMPLES,
             examples,
             {**about, "bands": settings.examples.bands},
-            row="a token a latent fires on, with context",
         ),
         "pairs": make_table(
             PAIRS,
             pair_columns(pairs, codes, level_of),
             {**about, "tested": pairs.n_tests, "kept": settings.pairs},
-            row="two latents that fire together",
         ),
         "neighbours": make_table(
             NEIGHBOURS,
             nearest_directions(sae.W_dec, level_of, settings.neighbours),
-            row="a latent and one whose decoder direction is near",
         ),
     }
     if unembedding is not None and settings.logits:
         logits, spread = direct_logits(sae.W_dec, unembedding, settings.logits, text, n_bins=settings.n_bins)
-        tables["logits"] = make_table(LOGITS, logits, row="a latent and a token it speaks for or against")
-        tables["logit_histograms"] = make_table(
-            LOGIT_HISTOGRAMS, spread, row="a latent: its logits of all tokens, binned"
-        )
+        tables["logits"] = make_table(LOGITS, logits)
+        tables["logit_histograms"] = make_table(LOGIT_HISTOGRAMS, spread)
     return Collected(
         sae=sae,
         rows=rows,
         codes=codes,
         origin=origin,
         pairs=pairs,
-        settings=settings,
+        pair_settings=settings.pairs,
+        seed=settings.seed,
         tables=tables,
         text=text,
         source=source,

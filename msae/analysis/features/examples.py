@@ -14,29 +14,40 @@ import pyarrow as pa
 from jaxtyping import Float, Int
 
 from msae.analysis.features.ranked import Ranked
-from msae.analysis.sample.code_table import CodeTable, ranges
-from msae.analysis.sample.collect_settings import ExampleSettings
-from msae.analysis.sample.origin import Origin
-from msae.analysis.sample.token_text import TokenText
-from msae.analysis.tables import WORD, Column, lists, words
+from msae.analysis.sample import CodeTable, Origin, TokenText
+from msae.analysis.sample.code_table import ranges
+from msae.analysis.sample.passages import PASSAGE, Passages
+from msae.analysis.tables import Column, TableSpec, lists
+from msae.core.config import require
 
 TOP = -1
 
-EXAMPLES = (
+EXAMPLES = TableSpec(
+    "examples",
+    "a token a latent fires on, with context",
     Column("latent", pa.int32(), "number of the latent"),
     Column("band", pa.int16(), "-1: among the strongest; 0 … : the quantile band, 0 the weakest activations"),
     Column("rank", pa.int64(), "rank among the latent's nonzero activations; 0 is the strongest"),
     Column("value", pa.float32(), "activation"),
-    Column("row", pa.int64(), "row of the sample"),
-    Column("token_id", pa.int32(), "the token's id"),
-    Column("token", WORD, "the token's text, whole characters; null without a tokenizer"),
-    Column("document", WORD, "name of the document"),
-    Column("offset", pa.int32(), "tokens before it in the document"),
-    Column("position", pa.int16(), "where the token stands in the context lists"),
-    Column("context_ids", pa.list_(pa.int32()), "the tokens around it, of the same document, without gaps"),
-    Column("context_tokens", pa.list_(WORD), "their text; a split character stands at the token that completes it"),
+    *PASSAGE,
     Column("context_values", pa.list_(pa.float32()), "the latent's activation at each of them"),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExampleSettings:
+    """How many examples of a latent. `reach`: tokens of context on either side."""
+
+    top: int = 16
+    bands: int = 5
+    per_band: int = 4
+    reach: int = 16
+
+    def __post_init__(self) -> None:
+        require(self.top >= 0, "top", self.top, "a count, 0 or more")
+        require(self.bands >= 1, "bands", self.bands, "at least one quantile band")
+        require(self.per_band >= 0, "per_band", self.per_band, "a count, 0 or more")
+        require(0 <= self.reach < 1 << 14, "reach", self.reach, "a count of tokens, 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,69 +94,21 @@ def example_columns(
     picked: Picked, codes: CodeTable, origin: Origin, text: TokenText | None, reach: int
 ) -> dict[str, Any]:
     """The columns of `EXAMPLES`."""
-    row = codes.row[picked.place].astype(np.int64)
-    before, lengths, around = context_rows(row, origin, reach)
-    token_id = origin.token_id[row]
-    context_ids = origin.token_id[around]
-    tokens, context_tokens = context_texts(token_id, context_ids, before, lengths, text)
+    passages = Passages.of(origin, codes.row[picked.place].astype(np.int64), reach)
     return {
         "latent": picked.latent,
         "band": picked.band,
         "rank": picked.rank,
         "value": codes.value_by_latent[picked.place],
-        "row": row,
-        "token_id": token_id,
-        "token": tokens,
-        "document": words(origin.names, origin.document[row]),
-        "offset": origin.offset[row],
-        "position": before,
-        "context_ids": lists(context_ids, lengths, pa.int32()),
-        "context_tokens": lists(context_tokens, lengths, WORD),
-        "context_values": lists(_context_values(picked, codes, row, before, lengths, reach), lengths, pa.float32()),
+        **passages.columns(text),
+        "context_values": lists(_context_values(picked, codes, passages, reach), passages.lengths, pa.float32()),
     }
 
 
-def context_rows(
-    row: Int[np.ndarray, " n"], origin: Origin, reach: int
-) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"], Int[np.ndarray, " total"]]:
-    """How many rows of context precede each row, how many its context has, and all those rows one after another."""
-    begin, end = origin.passage
-    first = np.maximum(begin[row], row - reach)
-    last = np.minimum(end[row], row + reach + 1)
-    return row - first, last - first, ranges(first, last - first)
-
-
-def context_texts(
-    token_id: np.ndarray, context_ids: np.ndarray, before: np.ndarray, lengths: np.ndarray, text: TokenText | None
-) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:
-    """The text of each example's token and of its context; a token with part of a character gets the whole one."""
-    if text is None:
-        return _no_words(len(token_id)), _no_words(len(context_ids))
-    table = dict.fromkeys(text.texts)
-    number = {word: index for index, word in enumerate(table)}
-    of_id = np.array([number[word] for word in text.texts], dtype=np.int32)
-    own, context = of_id[token_id], of_id[context_ids]
-    start = np.cumsum(lengths) - lengths
-    split = np.add.reduceat(text.has_partial(context_ids), start) > 0 if len(start) else np.empty(0, bool)
-    cut = text.has_partial(token_id)
-    for example in np.flatnonzero(split):
-        span = slice(start[example], start[example] + lengths[example])
-        passage = text.passage(context_ids[span])
-        context[span] = [number.setdefault(word, len(number)) for word in passage]
-        if cut[example]:
-            whole = next((word for word in passage[before[example] :] if word), "")
-            own[example] = number.setdefault(whole, len(number))
-    return words(list(number), own), words(list(number), context)
-
-
-def _no_words(n: int) -> pa.DictionaryArray:
-    return words([], np.full(n, -1, dtype=np.int32))
-
-
-def _context_values(
-    picked: Picked, codes: CodeTable, row: np.ndarray, before: np.ndarray, lengths: np.ndarray, reach: int
-) -> Float[np.ndarray, " total"]:
-    """The latent's activation at each row of context: its codes that lie near the example's in the column."""
+def _context_values(picked: Picked, codes: CodeTable, passages: Passages, reach: int) -> Float[np.ndarray, " total"]:
+    """The latent's activation at each row of context: its codes that lie near the example's in the column. As
+    `Passages.values`, and faster where the places are at hand."""
+    row, before, lengths = passages.row, passages.before, passages.lengths
     out = np.zeros(int(lengths.sum()), dtype=np.float32)
     middle = np.cumsum(lengths) - lengths + before
     after = lengths - before
@@ -158,6 +121,3 @@ def _context_values(
         there, distance = there[near], distance[near]
         out[middle[there] + distance] = codes.value_by_latent[place[there]]
     return out
-
-
-__all__ = ["EXAMPLES", "TOP", "Picked", "context_rows", "context_texts", "example_columns", "pick"]

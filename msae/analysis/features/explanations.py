@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,18 +14,22 @@ from msae.analysis.features.token_rules import Score, TokenPlaces, fit_rule
 from msae.analysis.features.token_words import kinds_of, quoted
 from msae.analysis.measurement import Result
 from msae.analysis.sample import Collected, Origin
-from msae.analysis.tables import FEW, NEVER, OK, WORD, Column, make_table
+from msae.analysis.tables import WORD, Column, Status, TableSpec, by_column, make_table
 from msae.core.config import require
 from msae.core.rng import numpy_stream
 
-NO_TEXT = "tokens have no text"
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
-EXPLANATIONS = (
+EXPLANATIONS = TableSpec(
+    "explanations",
+    "a latent: a sentence about its tokens, and how well it holds on other documents",
     Column("latent", pa.int32(), "number of the latent"),
     Column(
         "status",
         WORD,
-        f"'{OK}'; '{FEW}': fires on fewer than `min_tokens` tokens of either half; '{NEVER}'; '{NO_TEXT}'",
+        f"'{Status.OK}'; '{Status.FEW}': fires on fewer than `min_tokens` tokens of either half; "
+        f"'{Status.NEVER}'; '{Status.NO_TEXT}'",
     ),
     Column("explanation", pa.string(), "the tokens on which the latent fires, as a rule in words"),
     Column("precision", pa.float32(), "on the other half: share of the rule's tokens on which the latent fires"),
@@ -45,6 +50,7 @@ class Explanations:
     """
 
     name: ClassVar[str] = "explanations"
+    tables: ClassVar[tuple[TableSpec, ...]] = (EXPLANATIONS,)
 
     most_tokens: int = 4
     least_gain: float = 0.03
@@ -59,12 +65,8 @@ class Explanations:
     def run(self, collected: Collected) -> Result:
         """Table ``explanations``: one row a latent. Without the tokens' text it says so in every row."""
         rows = self._rows(collected)
-        table = make_table(
-            EXPLANATIONS,
-            {c.name: [row.get(c.name) for row in rows] for c in EXPLANATIONS},
-            row="a latent: a sentence about its tokens, and how well it holds on other documents",
-        )
-        scores = [row["f1"] for row in rows if row["status"] == OK]
+        table = make_table(EXPLANATIONS, by_column(EXPLANATIONS, rows))
+        scores = [row["f1"] for row in rows if row["status"] == Status.OK]
         summary = {
             "explained": len(scores),
             "with_f1_above_half": sum(f1 > 0.5 for f1 in scores),
@@ -72,11 +74,15 @@ class Explanations:
         }
         return Result(tables={"explanations": table}, summary=summary)
 
+    def render(self, result: Result, tables: Mapping[str, pa.Table]) -> list[RenderableType]:
+        """Nothing: a sentence a latent belongs to the latent."""
+        return []
+
     def _rows(self, collected: Collected) -> list[dict[str, Any]]:
         codes = collected.codes
-        silent = {latent: NEVER for latent in np.flatnonzero(codes.counts == 0).tolist()}
+        silent = {latent: Status.NEVER for latent in np.flatnonzero(codes.counts == 0).tolist()}
         if collected.text is None:
-            return [{"latent": latent, "status": silent.get(latent, NO_TEXT)} for latent in range(codes.d_sae)]
+            return [{"latent": latent, "status": silent.get(latent, Status.NO_TEXT)} for latent in range(codes.d_sae)]
         n_vocab = max(len(collected.text), int(collected.origin.token_id.max()) + 1)
         texts = [*collected.text.texts, *[""] * (n_vocab + 1 - len(collected.text))]
         words = [*map(quoted, texts[:-1]), "the start of a passage"]
@@ -89,11 +95,15 @@ class Explanations:
             fires = codes.rows_of(latent)
             inside = fitted[fires]
             halves = number[fires[inside]], number[fires[~inside]]
-            row: dict[str, Any] = {"latent": latent, "status": silent.get(latent, FEW)}
+            row: dict[str, Any] = {"latent": latent, "status": silent.get(latent, Status.FEW)}
             if min(map(len, halves)) >= self.min_tokens:
                 rule = fit_rule(here, halves[0], kinds, most_tokens=self.most_tokens, least_gain=self.least_gain)
                 if rule is not None:
-                    row |= {"status": OK, "explanation": rule.said(words), "fitted_f1": here.score(rule, halves[0]).f1}
+                    row |= {
+                        "status": Status.OK,
+                        "explanation": rule.text(words),
+                        "fitted_f1": here.score(rule, halves[0]).f1,
+                    }
                     row |= _figures(there.score(rule, halves[1]))
             rows.append(row)
         return rows

@@ -16,12 +16,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from msae.analysis.sample.token_text import TokenText
-from msae.analysis.tables import WORD, Column, lists, words
+from msae.analysis.tables import WORD, Column, TableSpec, lists, words
 from msae.core.errors import MismatchError
 
 BLOCK_NUMBERS = 1 << 24
 
-LOGITS = (
+LOGITS = TableSpec(
+    "logits",
+    "a latent and a token it speaks for or against",
     Column("latent", pa.int32(), "number of the latent"),
     Column("side", WORD, "'top' or 'bottom'"),
     Column("rank", pa.int16(), "0 is the largest (top) or the smallest (bottom)"),
@@ -30,7 +32,9 @@ LOGITS = (
     Column("logit", pa.float32(), "decoder direction times the token's column of the unembedding, the mean removed"),
 )
 
-LOGIT_HISTOGRAMS = (
+LOGIT_HISTOGRAMS = TableSpec(
+    "logit_histograms",
+    "a latent: its logits of all tokens, binned",
     Column("latent", pa.int32(), "number of the latent"),
     Column("low", pa.float32(), "lower edge of the first bin: the smallest logit"),
     Column("high", pa.float32(), "upper edge of the last bin: the largest logit"),

@@ -10,11 +10,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from msae.analysis.tables import Column
+from msae.analysis.tables import Column, TableSpec
 
 BLOCK_NUMBERS = 1 << 24
 
-NEIGHBOURS = (
+NEIGHBOURS = TableSpec(
+    "neighbours",
+    "a latent and one whose decoder direction is near",
     Column("latent", pa.int32(), "number of the latent"),
     Column("neighbour", pa.int32(), "number of the neighbour"),
     Column("neighbour_level", pa.int16(), "level whose band the neighbour is in"),

@@ -13,15 +13,21 @@ from msae.analysis.features.ranked import Ranked
 from msae.analysis.sample.code_table import CodeTable
 from msae.analysis.sample.origin import Origin
 from msae.analysis.sample.token_text import TokenText
-from msae.analysis.tables import FEW, NEVER, OK, WORD, Column, lists, words
+from msae.analysis.tables import WORD, Column, Status, TableSpec, lists, words
 
 QUANTILES = {"p10": 0.1, "p50": 0.5, "p90": 0.9}
 TOP_TOKENS = 5
 
-FEATURES = (
+FEATURES = TableSpec(
+    "features",
+    "a latent: how often and how strongly it fires, and on what",
     Column("latent", pa.int32(), "number of the latent"),
     Column("level", pa.int16(), "level whose band the latent is in; 0 is the smallest prefix"),
-    Column("status", WORD, f"'{OK}', '{FEW}' (fires on fewer tokens than a statistic needs) or '{NEVER}'"),
+    Column(
+        "status",
+        WORD,
+        f"'{Status.OK}', '{Status.FEW}' (fires on fewer tokens than a statistic needs) or '{Status.NEVER}'",
+    ),
     Column("n_tokens", pa.int64(), "tokens on which the latent fires"),
     Column("density", pa.float64(), "n_tokens over all tokens of the sample"),
     Column("mean", pa.float32(), "mean activation where it fires"),
@@ -32,7 +38,9 @@ FEATURES = (
     Column("top_token_shares", pa.list_(pa.float32()), "the share of the summed activation that each makes up"),
 )
 
-HISTOGRAMS = (
+HISTOGRAMS = TableSpec(
+    "histograms",
+    "a latent: its activations, binned",
     Column("latent", pa.int32(), "number of the latent; only latents that fire have a row"),
     Column("max", pa.float32(), "upper edge of the last bin: the largest activation. The first bin begins at 0"),
     Column("counts", pa.list_(pa.int64()), "activations in each of equally wide bins over (0, max]"),
@@ -71,7 +79,7 @@ class FeatureStatistics:
         return {
             "latent": np.arange(codes.d_sae),
             "level": level_of,
-            "status": words([OK, FEW, NEVER], status),
+            "status": words([Status.OK, Status.FEW, Status.NEVER], status),
             "n_tokens": codes.counts,
             "density": codes.density,
             "mean": self.mean,

@@ -33,7 +33,7 @@ class Condition:
     allowed: tuple[int, ...]
     kind: str | None = None
 
-    def said(self, words: Sequence[str]) -> str:
+    def text(self, words: Sequence[str]) -> str:
         """In words; `words`: a quoted text for every id."""
         what = self.kind or one_of([words[token] for token in self.allowed])
         return (what, f"after {what}", f"two tokens after {what}")[self.back]
@@ -45,10 +45,10 @@ class Rule:
 
     conditions: tuple[Condition, ...]
 
-    def said(self, words: Sequence[str]) -> str:
+    def text(self, words: Sequence[str]) -> str:
         """In words: "`(` after `print`", "a token two tokens after `import`"."""
-        said = [condition.said(words) for condition in self.conditions]
-        return " ".join(said) if self.conditions[0].back == 0 else f"a token {' and '.join(said)}"
+        texts = [condition.text(words) for condition in self.conditions]
+        return " ".join(texts) if self.conditions[0].back == 0 else f"a token {' and '.join(texts)}"
 
 
 @dataclass(frozen=True)

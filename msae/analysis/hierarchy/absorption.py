@@ -12,8 +12,9 @@ with x, x̂ and every code as they are.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -22,30 +23,42 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from msae.analysis.hierarchy.cosine_null import cosine_null
-from msae.analysis.hierarchy.edges import find_edges
-from msae.analysis.hierarchy.passages import PASSAGE, Passages
-from msae.analysis.hierarchy.residuals import fires_at, residual_projections, values_at
+from msae.analysis.hierarchy.edges import STEP, find_edges, with_steps
+from msae.analysis.hierarchy.residuals import residual_projections
 from msae.analysis.measurement import Figure, Result
+from msae.analysis.rendering import ShownTable
 from msae.analysis.sample import Collected
 from msae.analysis.sample.code_table import evenly
-from msae.analysis.tables import FEW, NEVER, OK, WORD, Column, make_table, words
+from msae.analysis.sample.passages import PASSAGE, Passages
+from msae.analysis.tables import WORD, Column, Status, TableSpec, by_column, make_table, words
 from msae.core.config import require
 from msae.core.means import mean, standard_error
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 BLOCK_NUMBERS = 1 << 24
 
-ABSORPTION = (
+ABSORPTION = TableSpec(
+    "absorption",
+    "a candidate: parent and child",
     Column("parent", pa.int32(), "number of the latent that is silent"),
     Column("child", pa.int32(), "number of the latent that fires in its place"),
     Column("parent_level", pa.int16(), "the parent's level"),
     Column("child_level", pa.int16(), "the child's level"),
-    Column("status", WORD, f"'{OK}', or '{FEW}': one of the two fires on too few tokens; rates are then null"),
+    Column(
+        "status",
+        WORD,
+        f"'{Status.OK}', or '{Status.FEW}': one of the two fires on too few tokens; rates are then null",
+    ),
     Column("is_edge", pa.bool_(), "whether the pair is an edge of the tree"),
     Column("cosine", pa.float32(), "cosine of the decoder directions"),
     Column("n_child", pa.int64(), "tokens on which the child fires"),
     Column("together", pa.int64(), "tokens on which both fire"),
     Column(
-        "tested", pa.int32(), "tokens tested: the child fires, the parent is silent; evenly spaced if there are more"
+        "tested",
+        pa.int32(),
+        "tokens tested: the child fires, the parent is silent; evenly spaced if there are more",
     ),
     Column("absorbed", pa.int32(), "of these, absorbed"),
     Column("rate", pa.float32(), "absorbed tokens / n_child, from the tokens tested"),
@@ -53,7 +66,9 @@ ABSORPTION = (
     Column("null_rate", pa.float32(), "the same on tokens on which the child's shifted codes fire"),
 )
 
-ABSORPTION_TOKENS = (
+ABSORPTION_TOKENS = TableSpec(
+    "absorption_tokens",
+    "an absorbed token, with context",
     Column("parent", pa.int32(), "number of the latent that is silent"),
     Column("child", pa.int32(), "number of the latent that fires in its place"),
     *PASSAGE,
@@ -64,15 +79,21 @@ ABSORPTION_TOKENS = (
     Column("context_parent", pa.list_(pa.float32()), "the parent's activation at each of them"),
 )
 
-ABSORPTION_LEVELS = (
+ABSORPTION_LEVELS = TableSpec(
+    "absorption_levels",
+    "a pair of levels: parents in one, children in the other",
     Column("parent_level", pa.int16(), "level of the parents"),
     Column("child_level", pa.int16(), "level of the children"),
-    Column("status", WORD, f"'{OK}'; '{FEW}': no candidate fires often enough; '{NEVER}': one of the bands is silent"),
-    Column("pairs", pa.int32(), "candidates tested"),
+    Column(
+        "status",
+        WORD,
+        f"'{Status.OK}'; '{Status.FEW}': no candidate fires often enough; '{Status.NEVER}': one of the bands is silent",
+    ),
+    Column("pairs", pa.int32(), "candidates tested", heading="candidates"),
     Column("absorbing", pa.int32(), "of these, with a rate above 0.05 and above the null rate by 3 standard errors"),
-    Column("rate", pa.float32(), "mean rate over candidates"),
+    Column("rate", pa.float32(), "mean rate over candidates", "", "mean rate", 4, "rate_error"),
     Column("rate_error", pa.float32(), "its standard error over candidates; null below two"),
-    Column("null_rate", pa.float32(), "mean null rate"),
+    Column("null_rate", pa.float32(), "mean null rate", "", "by chance", 4),
 )
 
 
@@ -85,6 +106,7 @@ class Absorption:
     """
 
     name: ClassVar[str] = "absorption"
+    tables: ClassVar[tuple[TableSpec, ...]] = (ABSORPTION, ABSORPTION_LEVELS, ABSORPTION_TOKENS)
 
     conditional: float = 0.8
     cosine: float | None = None
@@ -104,7 +126,7 @@ class Absorption:
         """Tables ``absorption`` (a candidate), ``absorption_levels`` (a pair of levels), ``absorption_tokens``."""
         least = cosine_null(collected.directions, 0.999) if self.cosine is None else self.cosine
         parent, child, is_edge, n_candidates = self._candidates(collected, least)
-        enough = collected.codes.counts >= collected.settings.pairs.min_tokens
+        enough = collected.often
         ok = enough[parent] & enough[child]
         real, null = (self._test(collected, parent[ok], child[ok], shifted) for shifted in (False, True))
         columns = _columns(collected, parent, child, is_edge, ok, real, null)
@@ -119,19 +141,25 @@ class Absorption:
             "null_model": collected.null_model,
         }
         tables = {
-            "absorption": make_table(ABSORPTION, _sorted(columns), summary, row="a candidate: parent and child"),
+            "absorption": make_table(ABSORPTION, _sorted(columns), summary),
             "absorption_levels": make_table(
-                ABSORPTION_LEVELS,
-                _levels(collected, columns, ok),
-                row="a pair of levels: parents in one, children in the other",
+                ABSORPTION_LEVELS, by_column(ABSORPTION_LEVELS, _levels(collected, columns, ok))
             ),
             "absorption_tokens": make_table(
                 ABSORPTION_TOKENS,
                 self._tokens(collected, parent[ok], child[ok], real),
-                row="an absorbed token, with context",
             ),
         }
         return Result(tables=tables, summary=summary)
+
+    def render(self, result: Result, tables: Mapping[str, pa.Table]) -> list[RenderableType]:
+        """One row a pair of levels."""
+        title = "Absorption (unsupervised): the child fires, the parent would have been needed"
+        rows = with_steps(result.tables["absorption_levels"].to_pylist())
+        notes = [f"By chance: {result.summary['null_model']}. ± one standard error."]
+        columns = (STEP, *ABSORPTION_LEVELS.columns)
+        names = ("levels", "pairs", "absorbing", "rate", "null_rate")
+        return [ShownTable.of(columns, rows, *names, title=title, notes=notes)]
 
     def _candidates(self, collected: Collected, least: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
         """Parent, child and whether an edge, and how many there were before the cut at `pairs`."""
@@ -155,10 +183,10 @@ class Absorption:
         rows, values, n_silent = [], [], []
         for p, c in zip(parent.tolist(), child.tolist(), strict=True):
             of_child = codes.rows_of(c)
-            silent = of_child[~fires_at(collected.codes.rows_of(p), of_child)]
+            silent = of_child[~collected.codes.fires_at(p, of_child)]
             drawn = evenly(silent, self.tokens)
             rows.append(drawn)
-            values.append(values_at(collected.codes, c, drawn))
+            values.append(collected.codes.values_at(c, drawn))
             n_silent.append(len(silent))
         lengths = np.array([len(drawn) for drawn in rows], dtype=np.int64)
         pair = np.repeat(np.arange(len(parent)), lengths)
@@ -253,7 +281,7 @@ def _columns(
     null: _Tested,
 ) -> dict[str, np.ndarray]:
     together = [
-        int(fires_at(collected.codes.rows_of(p), collected.codes.rows_of(c)).sum())
+        int(collected.codes.fires_at(p, collected.codes.rows_of(c)).sum())
         for p, c in zip(parent.tolist(), child.tolist(), strict=True)
     ]
     return {
@@ -285,7 +313,7 @@ def _sorted(columns: dict[str, np.ndarray]) -> dict:
     """The most absorbing pairs first."""
     order = np.lexsort((columns["child"], columns["parent"], -np.nan_to_num(columns["rate"], nan=-1.0)))
     out: dict = {name: values[order] for name, values in columns.items()}
-    return {**out, "status": words([OK, FEW], out["status"])}
+    return {**out, "status": words([Status.OK, Status.FEW], out["status"])}
 
 
 def _absorbing(columns: dict[str, np.ndarray]) -> np.ndarray:
@@ -293,24 +321,23 @@ def _absorbing(columns: dict[str, np.ndarray]) -> np.ndarray:
     return (rate > 0.05) & (rate > null + 3 * np.nan_to_num(columns["rate_error"]))
 
 
-def _levels(collected: Collected, columns: dict[str, np.ndarray], ok: np.ndarray) -> dict[str, list]:
-    absorbing = _absorbing(columns)
+def _levels(collected: Collected, columns: dict[str, np.ndarray], ok: np.ndarray) -> list[dict]:
+    absorbing, out = _absorbing(columns), []
     alive = [collected.codes.counts[collected.level_of == level].any() for level in range(collected.sae.n_levels)]
-    out: dict[str, list] = {column.name: [] for column in ABSORPTION_LEVELS}
     for p in range(len(alive)):
         for c in range(p, len(alive)):
             here = ok & (columns["parent_level"] == p) & (columns["child_level"] == c)
             rate, n = columns["rate"][here], int(here.sum())
-            values = {
-                "parent_level": p,
-                "child_level": c,
-                "status": NEVER if not (alive[p] and alive[c]) else OK if n else FEW,
-                "pairs": n,
-                "absorbing": int(absorbing[here].sum()),
-                "rate": mean(rate),
-                "rate_error": standard_error(rate),
-                "null_rate": mean(columns["null_rate"][here]),
-            }
-            for name, value in values.items():
-                out[name].append(value)
+            out.append(
+                {
+                    "parent_level": p,
+                    "child_level": c,
+                    "status": Status.NEVER if not (alive[p] and alive[c]) else Status.OK if n else Status.FEW,
+                    "pairs": n,
+                    "absorbing": int(absorbing[here].sum()),
+                    "rate": mean(rate),
+                    "rate_error": standard_error(rate),
+                    "null_rate": mean(columns["null_rate"][here]),
+                }
+            )
     return out

@@ -9,13 +9,25 @@ one of them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Int
 
 from msae.analysis.sample import CodeTable, Levelled, Pairs
+from msae.analysis.tables import Column
 from msae.core.errors import ConfigError
+
+STEP = Column("levels", pa.string(), "level of the parents → level of the children")
+"""How a pair of levels is shown."""
+
+
+def with_steps(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of a pair of levels, with `STEP`."""
+    return [{**row, "levels": f"{row['parent_level']} → {row['child_level']}"} for row in rows]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +67,7 @@ def share_in_order(level_of: Int[np.ndarray, " d_sae"]) -> float:
 
 
 def _edges(collected: Levelled, pairs: Pairs, codes: CodeTable, conditional: float) -> Edges:
-    kept = collected.settings.pairs.conditional
+    kept = collected.pair_settings.conditional
     if conditional < kept:
         raise ConfigError(
             f"conditional = {conditional}: pairs were kept from {kept} on; collect with "

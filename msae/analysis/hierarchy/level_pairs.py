@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
-from msae.analysis.hierarchy.matching import Groups, chance, latent_pairs, overlap
+from msae.analysis.hierarchy.matching import LATENT_PAIRS, OVERLAP, Groups, match_latents, overlap
 from msae.analysis.measurement import Figure, Result
+from msae.analysis.rendering import ShownTable
 from msae.analysis.sample import Collected
-from msae.analysis.tables import FEW, NEVER, OK, WORD, Column, make_table
+from msae.analysis.tables import Column, TableSpec, by_column, make_table
 from msae.core.config import require
 
-LEVEL_OVERLAP = (
-    Column("a", pa.int16(), "the level whose latents are looked for"),
-    Column("b", pa.int16(), "the level they are looked for in"),
-    Column(
-        "status",
-        WORD,
-        f"'{OK}'; '{FEW}': no latent of one fires often enough to be matched by firing; '{NEVER}': one is silent",
-    ),
-    Column("live", pa.int32(), "latents of a's band that fire"),
-    Column("matched", pa.int32(), "of these, matched in b's band: by direction, by co-firing or by both"),
-    Column("by_both", pa.int32(), "of these, matched by both"),
-    Column("share", pa.float32(), "matched / live; null where none is live"),
-    Column("mean_cosine", pa.float32(), "mean cosine with the nearest direction of b; null where there is none"),
-    Column("mean_phi", pa.float32(), "mean phi with the best partner in b; null where there is none"),
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+LEVEL_OVERLAP = TableSpec(
+    "level_overlap",
+    "two levels, the latents of one looked for in the other",
+    Column("a", pa.int16(), "the level whose latents are looked for", heading="level"),
+    Column("b", pa.int16(), "the level they are looked for in", heading="in level"),
+    *OVERLAP,
 )
 
 
@@ -36,6 +33,7 @@ class LevelPairs:
     """`nearest`: of every latent, so many of each other level by either measure."""
 
     name: ClassVar[str] = "level_pairs"
+    tables: ClassVar[tuple[TableSpec, ...]] = (LATENT_PAIRS, LEVEL_OVERLAP)
 
     nearest: int = 3
 
@@ -43,25 +41,28 @@ class LevelPairs:
         require(self.nearest >= 1, "nearest", self.nearest, "at least one")
 
     def run(self, collected: Collected) -> Result:
-        """Tables ``level_pairs`` (columns: `matching.LATENT_PAIRS`) and ``level_overlap`` (two levels)."""
-        level, codes = collected.level_of, collected.codes
+        """Tables ``level_pairs`` and ``level_overlap`` (two levels)."""
+        level, codes, least = collected.level_of, collected.codes, collected.pair_settings.min_tokens
         groups = Groups(group=level, sae=np.zeros_like(level), level=level, latent=np.arange(len(level)), names=("",))
-        pairs = latent_pairs(
-            codes,
-            collected.null_codes,
-            collected.directions,
-            groups,
-            nearest=self.nearest,
-            min_tokens=collected.settings.pairs.min_tokens,
+        found = match_latents(
+            codes, collected.null_codes, collected.directions, groups, nearest=self.nearest, min_tokens=least
         )
-        live, often = (
-            [int((codes.counts[level == g] >= least).sum()) for g in range(collected.n_levels)]
-            for least in (1, collected.settings.pairs.min_tokens)
+        summary: dict[str, Figure] = {
+            "matched": int(pa.compute.count(found.pairs["matched"]).as_py()),
+            "least_cosine": found.least_cosine,
+            "least_phi": found.least_phi,
+        }
+        rows = overlap(found, codes, level, least)
+        return Result(
+            tables={
+                "level_pairs": found.pairs,
+                "level_overlap": make_table(LEVEL_OVERLAP, by_column(LEVEL_OVERLAP, rows), summary),
+            },
+            summary=summary,
         )
-        found = overlap(pairs, pairs["level_a"].to_numpy(), pairs["level_b"].to_numpy(), live, often)
-        columns = {column.name: [row[column.name] for row in found] for column in LEVEL_OVERLAP}
-        summary: dict[str, Figure] = {"matched": int(pa.compute.count(pairs["matched"]).as_py()), **chance(pairs)}
-        table = make_table(
-            LEVEL_OVERLAP, columns, summary, row="two levels, the latents of one looked for in the other"
-        )
-        return Result(tables={"level_pairs": pairs, "level_overlap": table}, summary=summary)
+
+    def render(self, result: Result, tables: Mapping[str, pa.Table]) -> list[RenderableType]:
+        """One row an ordered pair of levels; nothing for an SAE of one level."""
+        rows = result.tables["level_overlap"].to_pylist()
+        title = "Latents of a level found again in another: each the other's nearest, by direction or by co-firing"
+        return [ShownTable.of(LEVEL_OVERLAP, rows, title=title)] if rows else []

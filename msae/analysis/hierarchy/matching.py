@@ -22,9 +22,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from msae.analysis.hierarchy.cosine_null import cosine_null
-from msae.analysis.sample.code_table import CodeTable
+from msae.analysis.sample import CodeTable
+from msae.analysis.sample.collected import pair_cosines
 from msae.analysis.sample.pairs import among_the_first, count_together, phi_of
-from msae.analysis.tables import FEW, NEVER, OK, WORD, Column, about, make_table, words
+from msae.analysis.tables import WORD, Column, Status, TableSpec, make_table, words
 from msae.core.config import require
 from msae.core.means import mean
 
@@ -32,7 +33,9 @@ BLOCK_NUMBERS = 1 << 24
 MIN_TOKENS = 20
 BY_BOTH, BY_COSINE, BY_FIRING = "both", "cosine", "co-firing"
 
-LATENT_PAIRS = (
+LATENT_PAIRS = TableSpec(
+    "level_pairs",
+    "two latents of different groups that are near in direction or in firing",
     Column("sae_a", WORD, "name of one SAE"),
     Column("level_a", pa.int16(), "level whose band latent_a is in"),
     Column("latent_a", pa.int32(), "number of the latent in it"),
@@ -50,9 +53,36 @@ LATENT_PAIRS = (
     Column("nearest_of_b", pa.bool_(), "of a's group, a's direction is the nearest to b's"),
     Column("partner_of_a", pa.bool_(), "of b's group, b has the largest phi with a"),
     Column("partner_of_b", pa.bool_(), "of a's group, a has the largest phi with b"),
-    Column("matched", WORD, f"'{BY_BOTH}', '{BY_COSINE}' or '{BY_FIRING}': each the other's nearest by it, and above "
-           "chance; null: not matched"),
+    Column(
+        "matched",
+        WORD,
+        f"'{BY_BOTH}', '{BY_COSINE}' or '{BY_FIRING}': each the other's nearest by it, and above chance; null: not "
+        "matched",
+    ),
 )  # fmt: skip
+
+
+OVERLAP = (
+    Column(
+        "status",
+        WORD,
+        f"'{Status.OK}'; '{Status.FEW}': no latent of one fires often enough to be matched by firing; "
+        f"'{Status.NEVER}': one is silent",
+    ),
+    Column("live", pa.int32(), "latents of a that fire"),
+    Column("matched", pa.int32(), "of these, matched in b: by direction, by co-firing or by both"),
+    Column("by_both", pa.int32(), "of these, matched by both"),
+    Column("share", pa.float32(), "matched / live; null where none is live", digits=3),
+    Column(
+        "mean_cosine", pa.float32(), "mean cosine with the nearest direction of b; null where there is none", digits=3
+    ),
+    Column("mean_phi", pa.float32(), "mean phi with the best partner in b; null where there is none", digits=3),
+    Column("least_cosine", pa.float32(), "the cosine above which a match by direction counts", digits=3),
+    Column(
+        "least_phi", pa.float32(), "the phi above which a match by co-firing counts; null where none could be", digits=3
+    ),
+)
+"""Of two groups a and b: the latents of one looked for in the other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +99,22 @@ class Groups:
     names: tuple[str, ...]
 
 
-def latent_pairs(
+@dataclass(frozen=True, kw_only=True)
+class Matches:
+    """Latents that are near one another. `pairs`: table of `LATENT_PAIRS`; `a`, `b`: its latents, numbered through.
+
+    `least_cosine`, `least_phi`: above which a match counts. The phi is None where no latent fires often enough to be
+    matched by firing.
+    """
+
+    pairs: pa.Table
+    a: Int[np.ndarray, " pairs"]
+    b: Int[np.ndarray, " pairs"]
+    least_cosine: float
+    least_phi: float | None
+
+
+def match_latents(
     codes: CodeTable,
     shifted: CodeTable,
     directions: Float[Tensor, "latents d_in"],
@@ -77,8 +122,8 @@ def latent_pairs(
     *,
     nearest: int = 3,
     min_tokens: int = MIN_TOKENS,
-) -> pa.Table:
-    """Table of `LATENT_PAIRS`: for every live latent its `nearest` by either measure in every other group.
+) -> Matches:
+    """Every live latent with its `nearest` by either measure in every other group, and which of these are matched.
 
     `shifted`: the same codes shifted, the null. `directions`: unit rows. A pair is listed once, a in the earlier group.
     """
@@ -91,7 +136,7 @@ def latent_pairs(
     a, b = np.where(swap, b, a), np.where(swap, a, b)
     pair = np.unique(a.astype(np.int64) * codes.d_sae + b)
     a, b = pair // codes.d_sae, pair % codes.d_sae
-    together, cosine = _together(codes, a, b), _cosine(directions, a, b)
+    together, cosine = _together(codes, a, b), pair_cosines(directions, a, b)
     phi = phi_of(together, codes.counts[a], codes.counts[b], codes.n_rows)
     least_cosine = cosine_null(directions[torch.from_numpy(alive)], 0.999)
     by_chance = _partners(shifted, groups.group, 1, min_tokens)[2]
@@ -119,57 +164,45 @@ def latent_pairs(
         "matched": words([BY_BOTH, BY_COSINE, BY_FIRING], matched),
     }
     kept = {"n_tokens": codes.n_rows, "least_cosine": least_cosine, "least_phi": least_phi}
-    return make_table(
-        LATENT_PAIRS, columns, kept, row="two latents of different groups that are near in direction or in firing"
+    return Matches(
+        pairs=make_table(LATENT_PAIRS, columns, kept), a=a, b=b, least_cosine=least_cosine, least_phi=least_phi
     )
 
 
-def chance(pairs: pa.Table) -> dict[str, float | None]:
-    """``least_cosine`` and ``least_phi``, above which a match counts: the 99.9th percentiles of the nulls. The phi is
-    None where no latent fires often enough to be matched by firing."""
-    kept = about(pairs)
-    return {name: None if kept[name] == "None" else float(kept[name]) for name in ("least_cosine", "least_phi")}
-
-
-def overlap(
-    pairs: pa.Table,
-    group_a: Int[np.ndarray, " pairs"],
-    group_b: Int[np.ndarray, " pairs"],
-    live: Sequence[int],
-    often: Sequence[int],
-) -> list[dict[str, Any]]:
-    """One row an ordered pair of groups (a, b): of a's live latents, how many are matched in b, and how near b comes.
-
-    `pairs`: of `latent_pairs`; `group_a`, `group_b`: the groups of its latents, `live`: latents of each group
-    that fire, `often`: that fire on enough tokens to be matched by firing. Columns: a, b, live, matched, by_both, share
-    (null where none is live), mean_cosine and mean_phi (of the nearest and of the best partner; null where there is
-    none), status ('ok'; 'too few tokens': no latent of a, or none of b, fires often enough; 'never fires': a or b is
-    silent).
-    """
+def overlap(matches: Matches, codes: CodeTable, group: Int[np.ndarray, " latents"], min_tokens: int) -> list[dict]:
+    """Rows of `OVERLAP` with the numbers a and b: one an ordered pair of groups, of a's live latents how many
+    are matched in b."""
+    pairs = matches.pairs
     columns = {name: pairs[name].to_numpy() for name in ("latent_a", "latent_b", "cosine", "phi")}
     columns |= {
         f"{kind}_of_{side}": pairs[f"{kind}_of_{side}"].to_numpy() for kind in ("nearest", "partner") for side in "ab"
     }
     matched = np.array(pairs["matched"].cast(pa.string()).to_pylist(), dtype=object)
+    is_matched = np.array([kind is not None for kind in matched], dtype=bool)
+    n_groups = int(group.max()) + 1
+    live, often = (np.bincount(group[codes.counts >= least], minlength=n_groups) for least in (1, min_tokens))
+    group_a, group_b = group[matches.a], group[matches.b]
     rows = []
-    for a in range(len(live)):
-        for b in (other for other in range(len(live)) if other != a):
+    for a in range(n_groups):
+        for b in (other for other in range(n_groups) if other != a):
             side, here = "a", (group_a == a) & (group_b == b)
             if a > b:
                 side, here = "b", (group_a == b) & (group_b == a)
-            found = here & np.array([text is not None for text in matched], dtype=bool)
-            n_matched = len(np.unique(columns[f"latent_{side}"][found]))
+            n_matched = len(np.unique(columns[f"latent_{side}"][here & is_matched]))
+            silent = not (live[a] and live[b])
             rows.append(
                 {
                     "a": a,
                     "b": b,
-                    "live": live[a],
+                    "status": Status.NEVER if silent else Status.OK if often[a] and often[b] else Status.FEW,
+                    "live": int(live[a]),
                     "matched": n_matched,
                     "by_both": int((matched[here] == BY_BOTH).sum()),
-                    "share": n_matched / live[a] if live[a] else None,
+                    "share": n_matched / int(live[a]) if live[a] else None,
                     "mean_cosine": mean(columns["cosine"][here & columns[f"nearest_of_{side}"]]),
                     "mean_phi": mean(columns["phi"][here & columns[f"partner_of_{side}"]]),
-                    "status": NEVER if not (live[a] and live[b]) else OK if often[a] and often[b] else FEW,
+                    "least_cosine": matches.least_cosine,
+                    "least_phi": matches.least_phi,
                 }
             )
     return rows
@@ -218,15 +251,6 @@ def _together(codes: CodeTable, a: np.ndarray, b: np.ndarray) -> Int[np.ndarray,
         here = slice(*np.searchsorted(a, [latents.start, latents.stop]))
         out[here] = np.asarray(counts[a[here] - latents.start, b[here]]).ravel() if here.start < here.stop else 0
     return out
-
-
-def _cosine(directions: Tensor, a: np.ndarray, b: np.ndarray) -> Float[np.ndarray, " pairs"]:
-    chunks = (slice(first, first + (1 << 14)) for first in range(0, len(a), 1 << 14))
-    parts = [
-        torch.linalg.vecdot(directions[torch.from_numpy(a[part])], directions[torch.from_numpy(b[part])])
-        for part in chunks
-    ]
-    return torch.cat(parts).numpy() if parts else np.empty(0, np.float32)
 
 
 def _best(a: np.ndarray, b: np.ndarray, strength: np.ndarray, group: np.ndarray) -> np.ndarray:

@@ -6,10 +6,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from msae.analysis.sample import CodeTable, Collected
-from msae.analysis.sample.code_table import ranges
+from msae.analysis.sample import Collected
 from msae.sae.autoencoder import decode_rows
-from msae.sae.codes import SparseCodes
 from msae.sae.kernels.products import sampled_product
 
 READ_ROWS = 1 << 13
@@ -32,43 +30,10 @@ def residual_projections(
         if len(asked) == 0:
             continue
         needed, which = np.unique(row[asked], return_inverse=True)
-        codes = _rows_of(collected, needed)
+        codes = collected.codes.sparse_at(needed)
         x = collected.rows.rows(start, stop)[torch.from_numpy(needed - start)].float()
         residual = x - b_dec - decode_rows(W_dec, codes)
         target = torch.from_numpy(latent[asked].astype(np.int64))
         projection[asked] = sampled_product(residual, collected.directions, torch.from_numpy(which), target).numpy()
         error[asked] = residual.square().sum(1)[torch.from_numpy(which)].numpy()
     return projection, error
-
-
-def values_at(codes: CodeTable, latent: int, rows: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """The latent's code on each of `rows`, 0 where it is silent."""
-    own = codes.rows_of(latent)
-    place = np.searchsorted(own, rows)
-    found = np.flatnonzero(place < len(own))
-    found = found[own[place[found]] == rows[found]]
-    out = np.zeros(len(rows), np.float32)
-    out[found] = codes.values_of(latent)[place[found]]
-    return out
-
-
-def fires_at(rows_of_latent: Int[np.ndarray, " m"], rows: Int[np.ndarray, " n"]) -> np.ndarray:
-    """Which of `rows` are among the latent's, which ascend."""
-    if len(rows_of_latent) == 0:
-        return np.zeros(len(rows), dtype=bool)
-    place = np.searchsorted(rows_of_latent, rows)
-    return rows_of_latent[np.minimum(place, len(rows_of_latent) - 1)] == rows
-
-
-def _rows_of(collected: Collected, rows: np.ndarray) -> SparseCodes:
-    codes = collected.codes
-    begin = codes.row_start[rows]
-    lengths = codes.row_start[rows + 1] - begin
-    index = ranges(begin, lengths)
-    return SparseCodes(
-        torch.from_numpy(np.repeat(np.arange(len(rows)), lengths)),
-        torch.from_numpy(codes.latent[index].astype(np.int64)),
-        torch.from_numpy(codes.value[index]),
-        len(rows),
-        codes.d_sae,
-    )

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float, Int
 
-from msae.analysis.hierarchy.edges import Edges, find_edges, null_edges
-from msae.analysis.hierarchy.residuals import fires_at
-from msae.analysis.hierarchy.splitting_tokens import Family, splitting_tokens
-from msae.analysis.measurement import Result
-from msae.analysis.sample import CodeTable, Collected, Levelled
-from msae.analysis.tables import FEW, NEVER, OK, WORD, Column, lists, make_table
+from msae.analysis.hierarchy.edges import STEP, Edges, find_edges, null_edges, with_steps
+from msae.analysis.hierarchy.splitting_tokens import SPLITTING_TOKENS, Family, splitting_tokens
+from msae.analysis.measurement import Figure, Result
+from msae.analysis.rendering import ShownTable
+from msae.analysis.sample import CodeTable, Collected, JoinedCodes, Levelled
+from msae.analysis.sample.code_table import is_among
+from msae.analysis.tables import WORD, Column, Status, TableSpec, by_column, lists, make_table
 from msae.core.config import require
 from msae.core.means import mean, standard_error
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 ALL_LATER = -1
 
-SPLITTING = (
+SPLITTING = TableSpec(
+    "splitting",
+    "a parent and a later level (or all): how its children share it out",
     Column("parent", pa.int32(), "number of the parent"),
     Column("parent_level", pa.int16(), "its level"),
     Column("child_level", pa.int16(), "the level whose children are counted; -1: those of all later levels"),
@@ -42,23 +48,30 @@ SPLITTING = (
     Column("shares", pa.list_(pa.float32()), "each child's share of the covered tokens, in the order of `children`"),
 )
 
-SPLITTING_LEVELS = (
+SPLITTING_LEVELS = TableSpec(
+    "splitting_levels",
+    "a pair of levels: parents in one, children in the other",
     Column("parent_level", pa.int16(), "level of the parents"),
     Column("child_level", pa.int16(), "level of the children"),
     Column(
-        "status", WORD, f"'{OK}'; '{FEW}': no latent of one of the levels fires often enough; '{NEVER}': none fires"
+        "status",
+        WORD,
+        f"'{Status.OK}'; '{Status.FEW}': no latent of one of the levels fires often enough; "
+        f"'{Status.NEVER}': none fires",
     ),
-    Column("n_parents", pa.int32(), "latents of the parents' level that fire often enough"),
+    Column("n_parents", pa.int32(), "latents of the parents' level that fire often enough", heading="parents"),
     Column("with_children", pa.int32(), "of these, how many have a child"),
     Column("split", pa.int32(), "of these, how many have two or more children"),
     Column("edges", pa.int32(), "edges between the two levels"),
-    Column("edges_by_chance", pa.int32(), "the same with all codes shifted"),
-    Column("children_per_parent", pa.float32(), "edges / n_parents"),
-    Column("coverage", pa.float32(), "mean coverage of the parents that have a child"),
+    Column("edges_by_chance", pa.int32(), "the same with all codes shifted", heading="by chance"),
+    Column("children_per_parent", pa.float32(), "edges / n_parents", heading="children/parent", digits=2),
+    Column(
+        "coverage", pa.float32(), "mean coverage of the parents that have a child", digits=3, error="coverage_error"
+    ),
     Column("coverage_error", pa.float32(), "its standard error over parents; null below two parents"),
-    Column("null_coverage", pa.float32(), "the same with all codes shifted"),
-    Column("overlap", pa.float32(), "mean overlap of the parents that have a child"),
-    Column("entropy", pa.float32(), "mean entropy of the parents that have a child, bits"),
+    Column("null_coverage", pa.float32(), "the same with all codes shifted", heading="by chance", digits=3),
+    Column("overlap", pa.float32(), "mean overlap of the parents that have a child", digits=3),
+    Column("entropy", pa.float32(), "mean entropy of the parents that have a child", "bits", digits=2),
 )
 
 
@@ -80,6 +93,7 @@ class Splitting:
     """
 
     name: ClassVar[str] = "splitting"
+    tables: ClassVar[tuple[TableSpec, ...]] = (SPLITTING, SPLITTING_LEVELS, SPLITTING_TOKENS)
 
     conditional: float = 0.8
     children_shown: int = 12
@@ -110,11 +124,8 @@ class Splitting:
                 SPLITTING,
                 split_columns(rows),
                 {"null_model": collected.null_model},
-                row="a parent and a later level (or all): how its children share it out",
             ),
-            "splitting_levels": make_table(
-                SPLITTING_LEVELS, levels, row="a pair of levels: parents in one, children in the other"
-            ),
+            "splitting_levels": make_table(SPLITTING_LEVELS, by_column(SPLITTING_LEVELS, levels)),
             "splitting_tokens": splitting_tokens(
                 collected,
                 [self._family(row) for row in all_later],
@@ -125,13 +136,27 @@ class Splitting:
         }
         return Result(tables=tables, summary=summary)
 
+    def render(self, result: Result, tables: Mapping[str, pa.Table]) -> list[RenderableType]:
+        """One row a pair of levels."""
+        title = "Splitting: children per parent, and how much of the parent they take up"
+        return [shown_levels(title, result, SPLITTING_LEVELS)]
+
     def _family(self, row: dict) -> Family:
         largest = np.argsort(-row["shares"], kind="stable")[: self.children_shown]
         return Family(parent=row["parent"], children=row["children"], shown=row["children"][largest])
 
 
-def split(sample: Levelled, conditional: float) -> tuple[list[dict], dict[str, list]]:
-    """The rows of `SPLITTING` and the columns of `SPLITTING_LEVELS` for the edges of a sample."""
+def shown_levels(title: str, result: Result, spec: TableSpec) -> ShownTable:
+    """The figures of pairs of levels, or of SAEs trained apart."""
+    names = ["n_parents", "with_children", "split", "edges", "edges_by_chance", "children_per_parent"]
+    names += ["coverage", "null_coverage", "overlap", "entropy"]
+    rows = with_steps(result.tables[spec.name].to_pylist())
+    notes = [f"By chance: {result.summary['null_model']}. ± one standard error."]
+    return ShownTable.of((STEP, *spec.columns), rows, "levels", *names, title=title, notes=notes)
+
+
+def split(sample: Levelled, conditional: float) -> tuple[list[dict], list[dict]]:
+    """The rows of `SPLITTING` and of `SPLITTING_LEVELS` for the edges of a sample."""
     edges, by_chance = find_edges(sample, conditional), null_edges(sample, conditional)
     rows = [_row(sample, *group) for group in _groups(sample, edges)]
     return rows, _levels(sample, rows, edges, by_chance)
@@ -142,7 +167,7 @@ def partition(parent: Int[np.ndarray, " n"], children: Sequence[Int[np.ndarray, 
 
     Overlap and entropy are 0 where no child fires with the parent.
     """
-    fires = [fires_at(child, parent) for child in children]
+    fires = [is_among(parent, child) for child in children]
     how_many = np.sum(fires, axis=0) if fires else np.zeros(len(parent), int)
     covered = how_many > 0
     n_covered = int(covered.sum())
@@ -200,16 +225,15 @@ def split_columns(rows: list[dict]) -> dict:
         name: np.concatenate([row[name] for row in rows]) if rows else np.empty(0) for name in ("children", "shares")
     }
     return {
-        **{c.name: [row[c.name] for row in rows] for c in SPLITTING if c.name not in flat},
+        **{c.name: [row[c.name] for row in rows] for c in SPLITTING.columns if c.name not in flat},
         "children": lists(flat["children"], lengths, pa.int32()),
         "shares": lists(flat["shares"], lengths, pa.float32()),
     }
 
 
-def _levels(collected: Levelled, rows: list[dict], edges: Edges, by_chance: Edges) -> dict[str, list]:
+def _levels(collected: Levelled, rows: list[dict], edges: Edges, by_chance: Edges) -> list[dict]:
     counts, level_of, n_levels = collected.codes.counts, collected.level_of, collected.n_levels
-    often = counts >= collected.settings.pairs.min_tokens
-    out: dict[str, list] = {column.name: [] for column in SPLITTING_LEVELS}
+    often, out = collected.often, []
     for parent_level in range(n_levels):
         for child_level in range(parent_level + 1, n_levels):
             here = [row for row in rows if (row["parent_level"], row["child_level"]) == (parent_level, child_level)]
@@ -219,28 +243,92 @@ def _levels(collected: Levelled, rows: list[dict], edges: Edges, by_chance: Edge
                 int(((level_of[e.parent] == parent_level) & (level_of[e.child] == child_level)).sum())
                 for e in (edges, by_chance)
             )
-            values = {
-                "parent_level": parent_level,
-                "child_level": child_level,
-                "status": _status(counts, often, bands),
-                "n_parents": n_parents,
-                "with_children": len(here),
-                "split": sum(row["n_children"] > 1 for row in here),
-                "edges": n_edges,
-                "edges_by_chance": n_chance,
-                "children_per_parent": n_edges / n_parents if n_parents else None,
-                "coverage_error": standard_error([row["coverage"] for row in here]),
-                **{
-                    name: mean([row[name] for row in here])
-                    for name in ("coverage", "null_coverage", "overlap", "entropy")
-                },
-            }
-            for name, value in values.items():
-                out[name].append(value)
+            out.append(
+                {
+                    "parent_level": parent_level,
+                    "child_level": child_level,
+                    "status": _status(counts, often, bands),
+                    "n_parents": n_parents,
+                    "with_children": len(here),
+                    "split": sum(row["n_children"] > 1 for row in here),
+                    "edges": n_edges,
+                    "edges_by_chance": n_chance,
+                    "children_per_parent": n_edges / n_parents if n_parents else None,
+                    "coverage_error": standard_error([row["coverage"] for row in here]),
+                    **{
+                        name: mean([row[name] for row in here])
+                        for name in ("coverage", "null_coverage", "overlap", "entropy")
+                    },
+                }
+            )
     return out
 
 
-def _status(counts: np.ndarray, often: np.ndarray, bands: list[np.ndarray]) -> str:
+def _status(counts: np.ndarray, often: np.ndarray, bands: list[np.ndarray]) -> Status:
     if any(not counts[band].any() for band in bands):
-        return NEVER
-    return OK if all(often[band].any() for band in bands) else FEW
+        return Status.NEVER
+    return Status.OK if all(often[band].any() for band in bands) else Status.FEW
+
+
+_MEANINGS = {
+    "parent": "number of the parent in its own SAE, the narrower one",
+    "parent_level": "which SAE that is: 0 is the narrowest",
+    "child_level": "which SAE the children are latents of, a wider one",
+    "n_children": "children: latents c of the wider SAE with P(parent | c) at least the setting `conditional`, "
+    "significant as an edge of the tree is",
+    "children": "their numbers in their own SAE",
+    "n_parents": "latents of the narrower SAE that fire often enough",
+    "edges": "edges between the two SAEs",
+}
+
+
+def _described(name: str, row: str, spec: TableSpec) -> TableSpec:
+    columns = (replace(column, meaning=_MEANINGS.get(column.name, column.meaning)) for column in spec.columns)
+    return TableSpec(name, row, *columns)
+
+
+SPLITTING_INDEPENDENT = _described("splitting_independent", "a latent of a narrower SAE and a wider SAE", SPLITTING)
+SPLITTING_INDEPENDENT_LEVELS = _described("splitting_independent_levels", "two SAEs trained apart", SPLITTING_LEVELS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndependentSplitting:
+    """Splitting between SAEs that were trained apart, the narrow one's latents as parents: what nesting is compared
+    with. `conditional`: as in `Splitting`.
+
+    The same edges, measures and null. What differs is what a child can be: in a nested SAE it is a latent that a level
+    *adds*, here any latent of the wider SAE, one that stands for the very same thing as its parent included.
+    """
+
+    name: ClassVar[str] = "splitting_independent"
+    tables: ClassVar[tuple[TableSpec, ...]] = (SPLITTING_INDEPENDENT, SPLITTING_INDEPENDENT_LEVELS)
+
+    conditional: float = 0.8
+
+    def run(self, saes: JoinedCodes) -> Result:
+        """Tables ``splitting_independent`` (a parent and a wider SAE) and ``splitting_independent_levels`` (two SAEs).
+
+        `saes`: the narrowest first.
+        """
+        rows, levels = split(saes, self.conditional)
+        rows = [row for row in rows if row["child_level"] != ALL_LATER]
+        for row in rows:
+            row["parent"] = int(saes.own_number(np.array([row["parent"]]))[0])
+            row["children"] = saes.own_number(row["children"])
+        summary: dict[str, Figure] = {
+            "widths": ", ".join(map(str, saes.widths)),
+            "conditional": self.conditional,
+            "null_model": saes.null_model,
+            "n_tokens": saes.codes.n_rows,
+        }
+        by_level = by_column(SPLITTING_INDEPENDENT_LEVELS, levels)
+        tables = {
+            self.name: make_table(SPLITTING_INDEPENDENT, split_columns(rows), summary),
+            f"{self.name}_levels": make_table(SPLITTING_INDEPENDENT_LEVELS, by_level, summary),
+        }
+        return Result(tables=tables, summary=summary)
+
+    def render(self, result: Result, tables: Mapping[str, pa.Table]) -> list[RenderableType]:
+        """One row a pair of SAEs."""
+        title = f"Splitting, the same between SAEs trained apart, of widths {result.summary['widths']}"
+        return [shown_levels(title, result, SPLITTING_INDEPENDENT_LEVELS)]

@@ -9,15 +9,16 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float, Int
 
-from msae.analysis.hierarchy.passages import PASSAGE, Passages
-from msae.analysis.hierarchy.residuals import fires_at, values_at
 from msae.analysis.sample import CodeTable, Collected
 from msae.analysis.sample.code_table import evenly
-from msae.analysis.tables import Column, lists, make_table
+from msae.analysis.sample.passages import PASSAGE, Passages
+from msae.analysis.tables import Column, TableSpec, lists, make_table
 
 NO_CHILD = -1
 
-SPLITTING_TOKENS = (
+SPLITTING_TOKENS = TableSpec(
+    "splitting_tokens",
+    "a token of a parent, with the children that fire there",
     Column("parent", pa.int32(), "number of the parent, which fires on the token"),
     Column(
         "picked_for",
@@ -60,7 +61,7 @@ def splitting_tokens(
             "picked_for": picked_for,
             "row": row,
             "n_firing": n_firing,
-            "parent_value": values_at(codes, family.parent, row),
+            "parent_value": codes.values_at(family.parent, row),
             "children": children,
             "child_values": child_values,
         }
@@ -79,7 +80,6 @@ def splitting_tokens(
         SPLITTING_TOKENS,
         flat,
         {"per_child": per_child, "uncovered": uncovered},
-        row="a token of a parent, with the children that fire there",
     )
 
 
@@ -90,10 +90,10 @@ def _picked(
     of_parent = codes.rows_of(family.parent)
     alone = np.ones(len(of_parent), dtype=bool)
     for child in family.children.tolist():
-        alone &= ~fires_at(codes.rows_of(child), of_parent)
+        alone &= ~codes.fires_at(child, of_parent)
     picks = []
     for child in family.shown.tolist():
-        both = fires_at(of_parent, codes.rows_of(child))
+        both = codes.fires_at(family.parent, codes.rows_of(child))
         picks.append((child, _evenly_in_rank(codes.rows_of(child)[both], codes.values_of(child)[both], per_child)))
     values = codes.values_of(family.parent)
     picks.append((NO_CHILD, _evenly_in_rank(of_parent[alone], values[alone], uncovered)))
@@ -109,7 +109,7 @@ def _firing(
     codes: CodeTable, children: Int[np.ndarray, " children"], row: Int[np.ndarray, " n"]
 ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " total"], Float[np.ndarray, " total"]]:
     """How many of `children` fire on each row, which, and their activations, the strongest first."""
-    values = np.stack([values_at(codes, child, row) for child in children.tolist()], axis=1)
+    values = np.stack([codes.values_at(child, row) for child in children.tolist()], axis=1)
     order = np.argsort(-values, axis=1, kind="stable")
     strongest = np.take_along_axis(values, order, axis=1)
     fires = strongest > 0

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
 from msae.analysis.hierarchy.edges import Edges, find_edges, implications, null_edges, share_in_order
-from msae.analysis.hierarchy.residuals import fires_at, residual_projections, values_at
+from msae.analysis.hierarchy.residuals import residual_projections
 from msae.analysis.measurement import Figure, Result
 from msae.analysis.sample import Collected
 from msae.analysis.sample.code_table import evenly
-from msae.analysis.tables import Column, make_table
+from msae.analysis.tables import Column, TableSpec, make_table
 from msae.core.config import require
 
-TREE = (
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+TREE = TableSpec(
+    "tree",
+    "an edge: a child that hardly ever fires without its parent",
     Column("parent", pa.int32(), "number of the parent, in an inner band"),
     Column("child", pa.int32(), "number of the child, in a later band"),
     Column("parent_level", pa.int16(), "the parent's level"),
@@ -56,6 +62,7 @@ class Tree:
     """`conditional`: the least P(parent | child) of an edge. `gain_tokens`: of each child, for its gains."""
 
     name: ClassVar[str] = "tree"
+    tables: ClassVar[tuple[TableSpec, ...]] = (TREE,)
 
     conditional: float = 0.8
     gain_tokens: int = 500
@@ -73,9 +80,14 @@ class Tree:
             TREE,
             self._columns(collected, edges),
             summary,
-            row="an edge: a child that hardly ever fires without its parent",
         )
         return Result(tables={"tree": table}, summary=summary)
+
+    def render(self, result: Result, tables: Mapping[str, pa.Table]) -> list[RenderableType]:
+        """The branches whose edges are strongest in sum."""
+        from msae.analysis.hierarchy.tree_outline import tree_outline
+
+        return [tree_outline(result, tables["features"])]
 
     def _columns(self, collected: Collected, edges: Edges) -> dict[str, np.ndarray]:
         codes, pairs = collected.codes, collected.pairs
@@ -105,7 +117,7 @@ class Tree:
 
     def _summary(self, collected: Collected, edges: Edges, by_chance: Edges) -> dict[str, Figure]:
         n_latents = len(collected.codes.counts)
-        tested = int((collected.codes.counts >= collected.settings.pairs.min_tokens).sum())
+        tested = int(collected.often.sum())
         in_any_order = implications(collected.pairs, collected.codes, self.conditional)
         return {
             "edges": len(edges),
@@ -119,7 +131,7 @@ class Tree:
             "pairs_tested": collected.pairs.n_tests,
             "null_model": collected.null_model,
             "conditional": self.conditional,
-            "fdr": collected.settings.pairs.fdr,
+            "fdr": collected.pair_settings.fdr,
             "n_tokens": collected.codes.n_rows,
         }
 
@@ -129,7 +141,7 @@ def activation_cosine(collected: Collected, edges: Edges) -> Float[np.ndarray, "
     out = np.full(len(edges), np.nan)
     for i, (parent, child) in enumerate(zip(edges.parent.tolist(), edges.child.tolist(), strict=True)):
         of_child = collected.codes.values_of(child).astype(np.float64)
-        of_parent = values_at(collected.codes, parent, collected.codes.rows_of(child)).astype(np.float64)
+        of_parent = collected.codes.values_at(parent, collected.codes.rows_of(child)).astype(np.float64)
         out[i] = of_parent @ of_child / math.sqrt((of_parent @ of_parent) * (of_child @ of_child))
     return out
 
@@ -147,8 +159,8 @@ def reconstruction_gain(collected: Collected, edges: Edges, tokens: int) -> Floa
     for i, (parent, child) in enumerate(zip(edges.parent.tolist(), edges.child.tolist(), strict=True)):
         which = int(np.searchsorted(children, child))
         span = slice(begin[which], begin[which + 1])
-        value = values_at(collected.codes, child, rows[span]).astype(np.float64)
-        both = fires_at(collected.codes.rows_of(parent), rows[span])
+        value = collected.codes.values_at(child, rows[span]).astype(np.float64)
+        both = collected.codes.fires_at(parent, rows[span])
         removed = (2 * value * projection[span] + value**2)[both].sum()
         without = removed + error[span][both].sum(dtype=np.float64)
         out[i] = removed / without if without > 0 else np.nan

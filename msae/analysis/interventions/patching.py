@@ -1,8 +1,8 @@
-"""Functions to put in place of a hook's activations, and to record them."""
+"""Functions to put in place of a hook's activations, and to record them; batches cut to what logits fit in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from jaxtyping import Bool, Float
@@ -61,3 +61,14 @@ def in_turn(first: Replacement, second: Replacement | None) -> Replacement:
         return second(first(activations, keep), keep)
 
     return replacement
+
+
+def vocabulary(source: PatchableSource, batch: ContextBatch) -> int:
+    """How many logits the model gives at a position."""
+    return source.logits(batch.select(torch.tensor([0]))).shape[-1]
+
+
+def small_parts(batch: ContextBatch, n_vocab: int, max_logits: int) -> Iterator[ContextBatch]:
+    """The batch in parts whose logits have at most `max_logits` numbers (or one context's)."""
+    size = max(1, max_logits // (batch.token_ids.shape[1] * n_vocab))
+    return (batch.select(part) for part in torch.arange(len(batch)).split(size))

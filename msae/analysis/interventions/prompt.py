@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -14,10 +13,10 @@ from msae.activations.transformer_lens import TransformerLensSource
 from msae.analysis.sample import token_text
 from msae.analysis.sample.pairing import evaluating, shared_hook
 from msae.core.errors import EvaluationError
-from msae.core.numerics import float64
 from msae.data.documents import string_documents
 from msae.sae.autoencoder import SparseAutoencoder
 from msae.sae.codes import SparseCodes
+from msae.sae.metrics import deviation, squared_error, unexplained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +38,8 @@ class PromptReading:
     def fvu(self) -> list[float]:
         """Σ‖x − x̂_g‖² / Σ‖x − x̄‖² of every level g on this text alone; NaN for a text whose activations are all equal,
         such as one of a single token."""
-        spread = self.squared_deviations.sum()
-        return (self.squared_errors.sum(1) / spread).tolist() if spread > 0 else [math.nan] * len(self.squared_errors)
+        spread = self.squared_deviations.sum().item()
+        return [unexplained(error, spread) for error in self.squared_errors.sum(1).tolist()]
 
 
 @torch.no_grad()
@@ -61,8 +60,8 @@ def read_prompt(
     token_ids = torch.cat([batch.token_ids[batch.keep] for batch in batches])
     with evaluating(sae):
         codes = sae.encode(x)
-        errors = (float64(sae.decode_levels(codes)) - float64(x)).square().sum(dim=-1)
-        deviations = (float64(x) - float64(x).mean(0)).square().sum(dim=-1)
+        errors = squared_error(x, sae.decode_levels(codes))
+        deviations = deviation(x)
     return PromptReading(
         token_ids=token_ids,
         texts=token_text(source.tokenizer).passage(token_ids.numpy()),

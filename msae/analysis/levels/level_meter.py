@@ -10,7 +10,7 @@ from msae.analysis.levels.rate import RateAccumulator
 from msae.core.errors import EvaluationError
 from msae.sae.autoencoder import SparseAutoencoder
 from msae.sae.codes import SparseCodes
-from msae.sae.metrics import LevelAccumulator, LevelFigures
+from msae.sae.metrics import LevelAccumulator, LevelFigures, squared_error, unexplained
 
 
 class LevelMeter:
@@ -54,7 +54,7 @@ class LevelMeter:
         codes = self._levels.update(x)
         rounded = self._rate.update(codes)
         for level, x_hat in enumerate(self.sae.decode_levels(rounded)):
-            self._quantised_error[level] += (x.double() - x_hat.double()).square().sum().cpu()
+            self._quantised_error[level] += squared_error(x, x_hat).sum().cpu()
         return codes, rounded
 
     def figures(self) -> tuple[LevelFigures, ...]:
@@ -66,6 +66,11 @@ class LevelMeter:
         spread = self._levels.spread()
         figures = zip(self._rate.firing_bits(), self._rate.value_bits(), self._quantised_error.tolist(), strict=True)
         return [
-            {"bits_firing": firing, "bits_values": values, "bits": firing + values, "fvu_quantised": error / spread}
+            {
+                "bits_firing": firing,
+                "bits_values": values,
+                "bits": firing + values,
+                "fvu_quantised": unexplained(error, spread),
+            }
             for firing, values, error in figures
         ]

@@ -3,46 +3,94 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
+from msae.analysis.rendering import ShownTable
+from msae.analysis.tables import Column, TableSpec
 from msae.core.config import from_dict, to_dict
 from msae.core.errors import EvaluationError
 from msae.core.files import write_json
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.table import Table
 
-DEFINITIONS = {
-    "level": "0 is the smallest, outermost prefix of the latents",
-    "width": "latents in the prefix: this level's and those of all levels before it",
-    "band_width": "latents this level adds (its band)",
-    "l0": "prefix: mean number of latents that fire on a token",
-    "fvu": "prefix: sum |x - x_hat|^2 / sum |x - mean|^2, the mean over the whole sample",
-    "ev": "1 - fvu",
-    "ev_legacy": "prefix: mean over tokens of 1 - |x - x_hat|^2 / |x - mean|^2, the mean over each batch alone, "
-    "as published SAEBench figures have it; depends on the batches",
-    "cosine": "prefix: mean over tokens of cos(x, x_hat)",
-    "ce_clean": "cross-entropy of the untouched model, in nats a prediction, over predictions made at a token of a "
-    "document of the next token of the same document (never of its first token, nor at BOS or padding)",
-    "ce_sae": "prefix: the same with x_hat in place of x at every token of a document; special positions keep theirs",
-    "ce_zero": "the same with zeros in place of x",
-    "ce_mean": "the same with the sample's mean in place of x",
-    "ce_recovered": "prefix: (ce_zero - ce_sae) / (ce_zero - ce_clean)",
-    "ce_recovered_mean": "prefix: (ce_mean - ce_sae) / (ce_mean - ce_clean)",
-    "kl": "prefix: mean over the same predictions of KL(clean model || spliced model), in nats, float32 log-softmax",
-    "dead": "band: latents that never fire on the sample",
-    "dense": "band: latents that fire on more than 10% of tokens",
-    "bits_firing": "prefix: sum over latents of the binary entropy of firing, in bits a token (an upper bound: "
-    "latents coded one by one)",
-    "bits_values": "prefix: bits a token for the values, rounded to whole steps of sample.quantiser_step (at least one "
-    "step), by one entropy code for each band",
-    "bits": "bits_firing + bits_values",
-    "fvu_quantised": "fvu with the rounded values",
-    "ce_quantised": "ce_sae with the rounded values",
-}
+INT, FLOAT = pa.int64(), pa.float64()
+
+LEVELS = TableSpec(
+    "levels",
+    "a level: what its prefix, or the band it adds, is worth",
+    Column("level", INT, "0 is the smallest, outermost prefix of the latents"),
+    Column("width", INT, "latents in the prefix: this level's and those of all levels before it"),
+    Column("band_width", INT, "latents this level adds (its band)"),
+    Column("l0", FLOAT, "prefix: mean number of latents that fire on a token", "latents a token", "L0", 2),
+    Column("fvu", FLOAT, "prefix: sum |x - x_hat|^2 / sum |x - mean|^2, the mean over the whole sample", "", "FVU", 4),
+    Column("ev", FLOAT, "1 - fvu", heading="EV", digits=4),
+    Column(
+        "ev_legacy",
+        FLOAT,
+        "prefix: mean over tokens of 1 - |x - x_hat|^2 / |x - mean|^2, the mean over each batch alone, as published "
+        "SAEBench figures have it; depends on the batches",
+        digits=4,
+    ),
+    Column("cosine", FLOAT, "prefix: mean over tokens of cos(x, x_hat)", digits=3),
+    Column(
+        "ce_clean",
+        FLOAT,
+        "cross-entropy of the untouched model, in nats a prediction, over predictions made at a token of a document of "
+        "the next token of the same document (never of its first token, nor at BOS or padding)",
+        "nats",
+        "CE clean",
+        3,
+    ),
+    Column(
+        "ce_sae",
+        FLOAT,
+        "prefix: the same with x_hat in place of x at every token of a document; special positions keep theirs",
+        "nats",
+        "CE",
+        3,
+    ),
+    Column("ce_zero", FLOAT, "the same with zeros in place of x", "nats", "CE zeros", 3),
+    Column("ce_mean", FLOAT, "the same with the sample's mean in place of x", "nats", "CE mean", 3),
+    Column("ce_recovered", FLOAT, "prefix: (ce_zero - ce_sae) / (ce_zero - ce_clean)", "", "CE recovered", 4),
+    Column("ce_recovered_mean", FLOAT, "prefix: (ce_mean - ce_sae) / (ce_mean - ce_clean)", digits=4),
+    Column(
+        "kl",
+        FLOAT,
+        "prefix: mean over the same predictions of KL(clean model || spliced model), in nats, float32 log-softmax",
+        "nats",
+        "KL",
+        4,
+    ),
+    Column("dead", INT, "band: latents that never fire on the sample"),
+    Column("dense", INT, "band: latents that fire on more than 10% of tokens"),
+    Column(
+        "bits_firing",
+        FLOAT,
+        "prefix: sum over latents of the binary entropy of firing, in bits a token (an upper bound: latents coded one "
+        "by one)",
+        "bits a token",
+        digits=1,
+    ),
+    Column(
+        "bits_values",
+        FLOAT,
+        "prefix: bits a token for the values, rounded to whole steps of sample.quantiser_step (at least one step), by "
+        "one entropy code for each band",
+        "bits a token",
+        digits=1,
+    ),
+    Column("bits", FLOAT, "bits_firing + bits_values", "bits a token", "bits/token", 1),
+    Column("fvu_quantised", FLOAT, "fvu with the rounded values", digits=4),
+    Column("ce_quantised", FLOAT, "ce_sae with the rounded values", "nats", digits=3),
+)
+DEFINITIONS = {column.name: column.meaning for column in LEVELS.columns}
+SHOWN = ("level", "width", "l0", "fvu", "cosine", "ce_sae", "ce_recovered", "kl", "dead", "dense", "bits")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,15 +164,37 @@ class LevelTable:
         write_json(Path(path), self.as_json())
         return Path(path)
 
-    def __rich__(self) -> Table:
-        from msae.analysis.levels.levels_display import levels_table
+    def shown(self) -> ShownTable:
+        """One row a level, for the eye; dead and dense with their share of the band."""
+        sample = self.sample
+        where = " ".join(part for part in (sample.model, sample.hook_name) if part)
+        return ShownTable.of(
+            (*(column for column in LEVELS.columns if column.name not in OF_BAND), *OF_BAND.values()),
+            [{**row, **{name: _of_band(row, name) for name in OF_BAND}} for row in self.records()],
+            *SHOWN,
+            title=f"What each level is worth: {sample.n_tokens:,} tokens" + (f" of {where}" if where else ""),
+            notes=self._notes(),
+        )
 
-        return levels_table(self)
+    def __rich__(self) -> ShownTable:
+        return self.shown()
 
     def _repr_html_(self) -> str:
-        from msae.analysis.levels.levels_display import levels_html
+        return self.shown().html()
 
-        return levels_html(self)
+    def _notes(self) -> list[str]:
+        last, sample = self.levels[-1], self.sample
+        lines = ["FVU, CE and bits: the whole prefix. Dead and dense: the band a level adds."]
+        if last.ce_clean is not None:
+            values = (("clean", last.ce_clean), ("zeros", last.ce_zero), ("mean", last.ce_mean))
+            written = ", ".join(f"{name} {value:.3f}" for name, value in values if value is not None)
+            lines.append(f"CE in nats over {sample.n_predictions:,} predictions: {written}.")
+        if sample.quantiser_step is not None:
+            lines.append(
+                f"Values rounded to steps of {sample.quantiser_step:g} in bits/token; "
+                f"FVU is then {last.fvu_quantised:.4f} at full width."
+            )
+        return [*lines, *sample.notes]
 
     @classmethod
     def read(cls, path: Path | str) -> LevelTable:
@@ -137,3 +207,12 @@ class LevelTable:
             raise EvaluationError(f"{path} does not exist: evaluate the run first (msae eval)") from error
         except (ValueError, KeyError, TypeError) as error:
             raise EvaluationError(f"{path} is no table of levels ({error}): evaluate the run again") from error
+
+
+OF_BAND = {
+    name: Column(name, pa.string(), LEVELS[name].meaning + ", and their share of it") for name in ("dead", "dense")
+}
+
+
+def _of_band(row: Mapping[str, Any], name: str) -> str:
+    return f"{row[name]:,} ({100 * row[name] / row['band_width']:.1f}%)"

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from msae.activations.source import ContextBatch, PatchableSource, rows_kept
-from msae.analysis.interventions.patching import put_row, put_rows, recorded
+from msae.analysis.interventions.patching import put_row, put_rows, recorded, small_parts, vocabulary
 from msae.analysis.levels.level_meter import LevelMeter
 from msae.analysis.levels.next_token import Predictions, cross_entropy
 from msae.sae.codes import SparseCodes
@@ -101,17 +101,6 @@ class LossMeter:
         if self._n_vocab == 0:
             self._n_vocab = vocabulary(self.source, batch)
         return small_parts(batch, self._n_vocab, self._max_logits)
-
-
-def vocabulary(source: PatchableSource, batch: ContextBatch) -> int:
-    """How many logits the model gives at a position."""
-    return source.logits(batch.select(torch.tensor([0]))).shape[-1]
-
-
-def small_parts(batch: ContextBatch, n_vocab: int, max_logits: int) -> Iterator[ContextBatch]:
-    """The batch in parts whose logits have at most `max_logits` numbers (or one context's)."""
-    size = max(1, max_logits // (batch.token_ids.shape[1] * n_vocab))
-    return (batch.select(part) for part in torch.arange(len(batch)).split(size))
 
 
 def recovered(clean: float, spliced: float, ablated: float) -> float | None:

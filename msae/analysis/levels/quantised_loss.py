@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 
 from msae.activations.source import ContextBatch, PatchableSource, rows_kept
-from msae.analysis.interventions.patching import put_row, put_rows, recorded
-from msae.analysis.levels.loss_meter import recovered, small_parts, vocabulary
+from msae.analysis.interventions.patching import put_row, put_rows, recorded, small_parts, vocabulary
+from msae.analysis.levels.loss_meter import recovered
 from msae.analysis.levels.next_token import counts, cross_entropy
 from msae.analysis.levels.rate import quantise
 from msae.analysis.sample.pairing import evaluating

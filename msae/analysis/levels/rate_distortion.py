@@ -6,9 +6,9 @@ can be compared at equal cost: a narrow level written finely against a wide one 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -24,18 +24,27 @@ from msae.analysis.measurement import Figure, Result
 from msae.analysis.sample import CodeTable, Collected, Rows
 from msae.analysis.sample.code_table import evenly
 from msae.analysis.sample.pairing import shared_hook
-from msae.analysis.tables import FEW, NEVER, OK, WORD, Column, make_table
+from msae.analysis.tables import WORD, Column, Status, TableSpec, by_column, make_table
 from msae.core.config import require
-from msae.core.errors import EvaluationError
 from msae.sae.autoencoder import SparseAutoencoder, decode_bands
 from msae.sae.codes import SparseCodes
+from msae.sae.metrics import Spread, squared_error, unexplained
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 BLOCK_ROWS = 1 << 12
 
-RATE_DISTORTION = (
+RATE_DISTORTION = TableSpec(
+    "rate_distortion",
+    "a level and a quantiser step: bits, FVU, cross-entropy",
     Column("level", pa.int16(), "level; figures are those of its prefix"),
     Column("width", pa.int32(), "latents in the prefix"),
-    Column("status", WORD, f"'{OK}'; '{FEW}': too few rows for any figure; '{NEVER}': the level's own band is silent"),
+    Column(
+        "status",
+        WORD,
+        f"'{Status.OK}'; '{Status.FEW}': too few rows for any figure; '{Status.NEVER}': the level's own band is silent",
+    ),
     Column("step", pa.float64(), "codes are rounded to whole multiples of this, at least one"),
     Column("step_over_rms", pa.float64(), "step / root mean square of the nonzero codes"),
     Column("bits_firing", pa.float64(), "bits a token that say which latents fire (upper bound: coded one by one)"),
@@ -54,6 +63,7 @@ class RateDistortion:
     measured on at most, in blocks spread over the sample. `ce_tokens`: held-out tokens for CE at most (0: no CE)."""
 
     name: ClassVar[str] = "rate_distortion"
+    tables: ClassVar[tuple[TableSpec, ...]] = (RATE_DISTORTION,)
 
     steps: tuple[float, ...] = (1.0, 0.5, 0.25, 0.125, 0.0625)
     tokens: int = 65_536
@@ -74,26 +84,26 @@ class RateDistortion:
         steps = [factor * rms for factor in self.steps]
         records, n_rows = rate_and_fvu(collected.sae, collected.codes, collected.rows, steps, self.tokens)
         losses = self._losses(collected, steps)
-        few = n_rows < collected.settings.pairs.min_tokens
+        few = n_rows < collected.pair_settings.min_tokens
         live = np.bincount(collected.level_of[collected.codes.counts > 0], minlength=collected.n_levels) > 0
-        columns: dict[str, list] = {column.name: [] for column in RATE_DISTORTION}
+        rows = []
         frontier = on_frontier(*(np.array([record[name] for record in records]) for name in ("bits", "fvu")))
         for record, best in zip(records, frontier.tolist(), strict=True):
             s, level = record.pop("s"), record["level"]
             spoken = losses is not None and not few
-            values = {
-                **({name: None for name in record} if few else record),
-                "level": level,
-                "width": collected.sae.prefix_widths[level],
-                "status": FEW if few else OK if live[level] else NEVER,
-                "step": steps[s],
-                "step_over_rms": self.steps[s],
-                "on_frontier": None if few else best,
-                "ce": float(losses.rounded[s, level]) if losses and spoken else None,
-                "ce_recovered": losses.recovered(s, level) if losses and spoken else None,
-            }
-            for name, value in values.items():
-                columns[name].append(value)
+            rows.append(
+                {
+                    **({name: None for name in record} if few else record),
+                    "level": level,
+                    "width": collected.sae.prefix_widths[level],
+                    "status": Status.FEW if few else Status.OK if live[level] else Status.NEVER,
+                    "step": steps[s],
+                    "step_over_rms": self.steps[s],
+                    "on_frontier": None if few else best,
+                    "ce": float(losses.rounded[s, level]) if losses and spoken else None,
+                    "ce_recovered": losses.recovered(s, level) if losses and spoken else None,
+                }
+            )
         summary: dict[str, Figure] = {
             "n_tokens": n_rows,
             "rms": rms,
@@ -101,10 +111,12 @@ class RateDistortion:
             "ce_clean": losses.clean if losses else None,
             "ce_zero": losses.zero if losses else None,
         }
-        table = make_table(
-            RATE_DISTORTION, columns, summary, row="a level and a quantiser step: bits, FVU, cross-entropy"
-        )
+        table = make_table(RATE_DISTORTION, by_column(RATE_DISTORTION, rows), summary)
         return Result(tables={self.name: table}, summary=summary)
+
+    def render(self, result: Result, tables: Mapping[str, pa.Table]) -> list[RenderableType]:
+        """Nothing: it is drawn (`plots.rate`)."""
+        return []
 
     def _losses(self, collected: Collected, steps: list[float]) -> QuantisedLosses | None:
         source, sae = collected.source, collected.sae
@@ -126,19 +138,16 @@ def rate_and_fvu(
     W_dec, b_dec = sae.W_dec.detach().cpu().float(), sae.b_dec.detach().cpu().float()
     rates = [RateAccumulator(widths, step) for step in steps]
     error = torch.zeros(len(steps), len(widths), dtype=torch.float64)
-    total, square, n_rows = torch.zeros(W_dec.shape[1], dtype=torch.float64), 0.0, 0
+    spread = Spread(W_dec.shape[1])
     blocks = np.arange(-(-codes.n_rows // BLOCK_ROWS))
     for block in evenly(blocks, max(1, tokens // BLOCK_ROWS)).tolist():
         start = block * BLOCK_ROWS
         stop = min(start + BLOCK_ROWS, codes.n_rows, start + tokens)
-        x = rows.rows(start, stop).double()
-        total, square, n_rows = total + x.sum(0), square + x.square().sum().item(), n_rows + stop - start
+        x = rows.rows(start, stop)
+        spread.update(x)
         own = codes.sparse(start, stop)
         for s, rate in enumerate(rates):
             error[s] += _squared_errors(x, W_dec, b_dec, rate.update(own), widths)
-    spread = square - total.square().sum().item() / n_rows
-    if spread <= 0:
-        raise EvaluationError(f"the {n_rows} rows are all the same: FVU is not defined; give more varied rows")
     records = [
         {
             "s": s,
@@ -146,12 +155,12 @@ def rate_and_fvu(
             "bits_firing": firing,
             "bits_values": values,
             "bits": firing + values,
-            "fvu": error[s, level].item() / spread,
+            "fvu": unexplained(error[s, level].item(), spread.total()),
         }
         for s, rate in enumerate(rates)
         for level, (firing, values) in enumerate(zip(rate.firing_bits(), rate.value_bits(), strict=True))
     ]
-    return sorted(records, key=lambda record: (record["level"], record["s"])), n_rows
+    return sorted(records, key=lambda record: (record["level"], record["s"])), spread.n_rows
 
 
 def root_mean_square(codes: CodeTable) -> float:
@@ -183,4 +192,4 @@ def _squared_errors(
     widths: tuple[int, ...],
 ) -> Float[torch.Tensor, " level"]:
     x_hat = b_dec + decode_bands(W_dec, codes, widths).cumsum(0)
-    return torch.stack([(x - level.double()).square().sum() for level in x_hat])
+    return torch.stack([squared_error(x, level).sum() for level in x_hat])

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from msae.core.errors import EvaluationError, StoreError
 from msae.sae.codes import SparseCodes
@@ -71,6 +71,28 @@ class CodeTable:
         """Its activations there."""
         return self.value_by_latent[self.latent_start[latent] : self.latent_start[latent + 1]]
 
+    def fires_at(self, latent: int, rows: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+        """On which of `rows` it fires."""
+        return is_among(rows, self.rows_of(latent))
+
+    def values_at(self, latent: int, rows: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Its code on each of `rows`, 0 where it is silent."""
+        own = self.rows_of(latent)
+        place = np.searchsorted(own, rows)
+        found = np.flatnonzero(place < len(own))
+        found = found[own[place[found]] == rows[found]]
+        out = np.zeros(len(rows), np.float32)
+        out[found] = self.values_of(latent)[place[found]]
+        return out
+
+    def l0(self, width: int | None = None, n_rows: int | None = None) -> float:
+        """Latents that fire on a row on average, of the first `width`, on the first `n_rows` (None: all of them)."""
+        n_rows = self.n_rows if n_rows is None else n_rows
+        if n_rows == self.n_rows:
+            return float(self.counts[:width].sum() / n_rows)
+        latent = self.latent[self.codes_of(slice(0, n_rows))]
+        return float((latent < (self.d_sae if width is None else width)).sum() / n_rows)
+
     def codes_of(self, rows: slice) -> slice:
         """Where the codes of rows [start, stop) lie in `latent` and `value`."""
         return slice(int(self.row_start[rows.start]), int(self.row_start[rows.stop]))
@@ -84,6 +106,19 @@ class CodeTable:
             torch.from_numpy(self.latent[codes].astype(np.int64)),
             torch.from_numpy(np.array(self.value[codes])),
             stop - start,
+            self.d_sae,
+        )
+
+    def sparse_at(self, rows: Int[np.ndarray, " n"]) -> SparseCodes:
+        """The codes of `rows` as `SparseCodes`, numbered in their order."""
+        begin = self.row_start[rows]
+        lengths = self.row_start[rows + 1] - begin
+        index = ranges(begin, lengths)
+        return SparseCodes(
+            torch.from_numpy(np.repeat(np.arange(len(rows)), lengths)),
+            torch.from_numpy(self.latent[index].astype(np.int64)),
+            torch.from_numpy(self.value[index]),
+            len(rows),
             self.d_sae,
         )
 
@@ -177,6 +212,14 @@ def ranges(begin: Int[np.ndarray, " n"], lengths: Int[np.ndarray, " n"]) -> Int[
     """begin[0] … begin[0] + lengths[0] − 1, begin[1] …, one range after the other."""
     ends = np.cumsum(lengths)
     return np.arange(ends[-1] if len(ends) else 0) + np.repeat(begin - (ends - lengths), lengths)
+
+
+def is_among(rows: Int[np.ndarray, " n"], ascending: Int[np.ndarray, " m"]) -> Bool[np.ndarray, " n"]:
+    """Which of `rows` are among others, which ascend."""
+    if len(ascending) == 0:
+        return np.zeros(len(rows), dtype=bool)
+    place = np.searchsorted(ascending, rows)
+    return np.asarray(ascending[np.minimum(place, len(ascending) - 1)] == rows)
 
 
 def evenly(rows: Int[np.ndarray, " n"], count: int) -> Int[np.ndarray, " m"]:

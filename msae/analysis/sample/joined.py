@@ -16,11 +16,10 @@ import torch
 from jaxtyping import Int
 
 from msae.analysis.sample.code_table import CodeTable, CodeWriter
-from msae.analysis.sample.collect_settings import CollectSettings
+from msae.analysis.sample.collected import Levelled
 from msae.analysis.sample.encode import encode_all
-from msae.analysis.sample.levelled import Levelled
 from msae.analysis.sample.origin import Origin, Rows
-from msae.analysis.sample.pairs import find_pairs
+from msae.analysis.sample.pairs import PairSettings, find_pairs
 from msae.core.config import require
 from msae.core.errors import ConfigError, MismatchError
 from msae.sae.autoencoder import SparseAutoencoder
@@ -51,26 +50,35 @@ def join_saes(
     rows: Rows,
     *,
     n_tokens: int | None = None,
-    settings: CollectSettings | None = None,
+    pair_settings: PairSettings | None = None,
+    seed: int = 0,
     scratch: Path | None = None,
     progress: bool = False,
     force: bool = False,
 ) -> JoinedCodes:
     """Encode the first `n_tokens` rows (None: all) with every SAE, and find the pairs that fire together.
 
-    Raises `ConfigError` for fewer than two SAEs, and what `encode_all` raises.
+    `seed`: of the shifts of the null model. Raises `ConfigError` for fewer than two SAEs, and what `encode_all` raises.
     """
     if len(saes) < 2:
         raise ConfigError(f"{len(saes)} SAEs were given: at least two are needed to be compared")
-    settings = settings or CollectSettings()
+    pair_settings = pair_settings or PairSettings()
     require(n_tokens is None or n_tokens > 0, "n_tokens", n_tokens, "at least one token, or None for all")
     n_rows = min(rows.n_rows, n_tokens or rows.n_rows)
     tables = [encode_all(sae, rows, n_rows, scratch=scratch, progress=progress, force=force) for sae in saes]
     codes, widths = joined(tables, scratch), tuple(sae.d_sae for sae in saes)
     level_of = np.repeat(np.arange(len(widths)), widths)
-    pairs = find_pairs(codes, level_of, settings.pairs, progress=progress)
+    pairs = find_pairs(codes, level_of, pair_settings, progress=progress)
     origin = Origin.of(rows, n_rows)
-    return JoinedCodes(codes=codes, origin=origin, pairs=pairs, settings=settings, scratch=scratch, widths=widths)
+    return JoinedCodes(
+        codes=codes,
+        origin=origin,
+        pairs=pairs,
+        pair_settings=pair_settings,
+        seed=seed,
+        scratch=scratch,
+        widths=widths,
+    )
 
 
 def joined(tables: Sequence[CodeTable], scratch: Path | None = None) -> CodeTable:

@@ -19,7 +19,7 @@ from msae.activations.synthetic import SyntheticForest, SyntheticSource
 from msae.analysis.hierarchy.splitting import partition
 from msae.analysis.measurement import Figure, Result
 from msae.analysis.sample.pairing import evaluating
-from msae.analysis.tables import FEW, NEVER, OK, WORD, Column, lists, make_table
+from msae.analysis.tables import WORD, Column, Status, TableSpec, lists, make_table
 from msae.analysis.truth.edge_scores import RECOVERED_ABOVE
 from msae.analysis.truth.recovery import f1_scores, match_features
 from msae.core.config import require
@@ -31,9 +31,11 @@ from msae.sae.autoencoder import SparseAutoencoder
 MIN_ROWS = 20
 BLOCK_ROWS = 4096
 
-_STATUS = f"'{OK}'; '{FEW}': fires on fewer than {MIN_ROWS} rows; '{NEVER}': on none"
+_STATUS = f"'{Status.OK}'; '{Status.FEW}': fires on fewer than {MIN_ROWS} rows; '{Status.NEVER}': on none"
 
-TRUTH_FEATURES = (
+TRUTH_FEATURES = TableSpec(
+    "truth_features",
+    "a known feature: its latent, and what stands for it",
     Column("feature", pa.int32(), "number of the known feature"),
     Column("parent", pa.int32(), "the feature above it; null for a root"),
     Column("depth", pa.int16(), "0 for roots, 1 for their children, and so on"),
@@ -52,7 +54,9 @@ TRUTH_FEATURES = (
     Column("entropy", pa.float64(), "bits: entropy of their shares of the covered rows, as in table splitting"),
 )
 
-TRUTH_DEPTHS = (
+TRUTH_DEPTHS = TableSpec(
+    "truth_depths",
+    "a depth of the forest (-1: all)",
     Column("depth", pa.int16(), "depth in the forest; -1: all features"),
     Column("features", pa.int32(), "how many features there are"),
     Column("fire", pa.int32(), "of these, how many fire on the rows drawn; the means below are over these"),
@@ -65,12 +69,15 @@ TRUTH_DEPTHS = (
     Column("absorbed", pa.float64(), "mean over parents of this depth of their absorption rate (see truth_absorption)"),
 )
 
-TRUTH_ABSORPTION = (
+TRUTH_ABSORPTION = TableSpec(
+    "truth_absorption",
+    "a known parent and child",
     Column("parent", pa.int32(), "number of a feature"),
     Column("child", pa.int32(), "number of a feature right below it"),
     Column("parent_latent", pa.int32(), "the parent's latent"),
     Column("child_latent", pa.int32(), "the child's latent"),
-    Column("status", WORD, f"'{OK}'; '{FEW}': the child fires on fewer than {MIN_ROWS} rows; '{NEVER}': on none"),
+    Column("status", WORD, f"'{Status.OK}'; '{Status.FEW}': the child fires on fewer than {MIN_ROWS} rows; "
+        f"'{Status.NEVER}': on none"),
     Column("n_child", pa.int64(), "rows on which the child truly fires, and so does the parent"),
     Column("silent", pa.int64(), "of these, rows on which the parent's latent is silent"),
     Column("absorbed", pa.int64(), "of these, rows on which the child's latent fires"),
@@ -78,6 +85,9 @@ TRUTH_ABSORPTION = (
     Column("missed_anyway", pa.float64(), "share of the rows where the parent fires without a child that its latent "
            "misses too: what is no absorption"),
 )  # fmt: skip
+
+
+TRUTH_TABLES = (TRUTH_FEATURES, TRUTH_DEPTHS, TRUTH_ABSORPTION)
 
 
 def ground_truth(
@@ -149,10 +159,9 @@ def against_truth(
                 TRUTH_FEATURES,
                 {**features, "latents": lists(flat, n_latents, pa.int32())},
                 summary,
-                row="a known feature: its latent, and what stands for it",
             ),
-            "truth_depths": make_table(TRUTH_DEPTHS, depths, row="a depth of the forest (-1: all)"),
-            "truth_absorption": make_table(TRUTH_ABSORPTION, absorption, row="a known parent and child"),
+            "truth_depths": make_table(TRUTH_DEPTHS, depths),
+            "truth_absorption": make_table(TRUTH_ABSORPTION, absorption),
         },
         summary=summary,
     )
@@ -168,7 +177,7 @@ def _features(
     f1: Tensor,
     stands_for: Tensor,
 ) -> dict[str, list]:
-    columns: dict[str, list] = {column.name: [] for column in TRUTH_FEATURES}
+    columns: dict[str, list] = {column.name: [] for column in TRUTH_FEATURES.columns}
     depth = _depth(parent.tolist())
     for feature in range(len(parent)):
         rows = truly_fires[:, feature].nonzero()[:, 0].numpy()
@@ -198,7 +207,7 @@ def _features(
 
 
 def _absorption(latent: Tensor, fires: Tensor, truly_fires: Tensor, parent: Tensor) -> dict[str, list]:
-    columns: dict[str, list] = {column.name: [] for column in TRUTH_ABSORPTION}
+    columns: dict[str, list] = {column.name: [] for column in TRUTH_ABSORPTION.columns}
     detected = fires[:, latent.clamp_min(0)] & (latent >= 0)
     for child in (parent >= 0).nonzero()[:, 0].tolist():
         above = int(parent[child])
@@ -224,7 +233,7 @@ def _absorption(latent: Tensor, fires: Tensor, truly_fires: Tensor, parent: Tens
 
 
 def _depths(features: dict[str, list], absorption: dict[str, list]) -> dict[str, list]:
-    columns: dict[str, list] = {column.name: [] for column in TRUTH_DEPTHS}
+    columns: dict[str, list] = {column.name: [] for column in TRUTH_DEPTHS.columns}
     depth = np.array(features["depth"])
     fire = np.array(features["n_rows"]) > 0
     n_latents = np.array(features["n_latents"])
@@ -259,4 +268,4 @@ def _depth(parent: Sequence[int]) -> list[int]:
 
 
 def _status(n_rows: int) -> str:
-    return NEVER if n_rows == 0 else FEW if n_rows < MIN_ROWS else OK
+    return Status.NEVER if n_rows == 0 else Status.FEW if n_rows < MIN_ROWS else Status.OK

@@ -19,8 +19,7 @@ from msae.activations.store import RowTokens
 from msae.activations.transformer_lens import TransformerLensSource
 from msae.analysis.concepts import spelled
 from msae.analysis.concepts.concept_absorption import ConceptAbsorption
-from msae.analysis.concepts.concept_absorption_tables import THROUGH_THE_MODEL
-from msae.analysis.concepts.concepts_display import concept_absorption_table
+from msae.analysis.concepts.concept_absorption_tables import THROUGH_THE_MODEL, shown_levels
 from msae.analysis.concepts.labelled import Labelled
 from msae.analysis.concepts.labels import Labels, label_text
 from msae.analysis.concepts.probes import ProbeSettings, probe_activations
@@ -30,6 +29,7 @@ from msae.analysis.concepts.supervised import supervised
 from msae.analysis.interventions.integrated_gradients import moved
 from msae.analysis.interventions.one_context import whole_context
 from msae.analysis.sample import ArrayRows, token_text
+from msae.analysis.tables import Status
 from msae.core.rng import numpy_stream
 
 HOOK = "blocks.0.hook_resid_pre"
@@ -190,11 +190,12 @@ def test_batches_do_not_matter(taught, speller, prompts):
 def test_fewer_words_can_be_asked_and_none(taught, speller):
     labelled = Labelled.encoded(known_sae(taught.source, speller).sae, taught.rows, taught.probes, source=taught.source)
     few = ConceptAbsorption(words=4).run(labelled)
-    assert {row["status"] for row in rows_of(few)} == {"too few words: the model spells 4 of 4 words"}
+    counts = ("status", "n_tried", "n_spelled")
+    assert {tuple(row[n] for n in counts) for row in rows_of(few)} == {(Status.FEW_WORDS, 4, 4)}
     levels = rows_of(few, table="concept_absorption_levels")
-    assert {row["status"] for row in levels} == {"too few words: the model spells 20 of 20 words"}
+    assert {tuple(row[n] for n in counts) for row in levels} == {(Status.FEW_WORDS, 20, 20)}
     none = ConceptAbsorption(words=0).run(labelled)
-    assert {row["status"] for row in rows_of(none)} == {"n/a: there is no model to ask"}
+    assert {tuple(row[n] for n in counts) for row in rows_of(none)} == {(Status.NO_MODEL, None, None)}
 
 
 def test_a_model_that_cannot_spell_is_said_so(speller):
@@ -202,27 +203,26 @@ def test_a_model_that_cannot_spell_is_said_so(speller):
     rows, labels = sample(source, speller.words)
     probes = probe_activations(rows, labels, ONE_LATENT)
     result = supervised(known_sae(source, speller).sae, rows, probes, source=source)
-    statuses = {row["status"] for row in rows_of(result)}
-    assert statuses and all(status.startswith("too few words: the model spells ") for status in statuses)
+    assert {row["status"] for row in rows_of(result)} == {Status.FEW_WORDS}
     assert all(row["rate"] is None and row["absorber"] is None for row in rows_of(result))
     said = printed(result)
     assert f"{THROUGH_THE_MODEL}: {result.summary['concept_absorption.spelling']}" in said
 
 
-@pytest.mark.parametrize(("taught_it", "n_asked"), [(True, 60), (False, 20)])
+@pytest.mark.parametrize(("taught_it", "n_tried"), [(True, 60), (False, 20)])
 def test_a_model_that_hardly_spells_the_first_words_is_asked_for_no_more(
-    speller, prompts, monkeypatch, taught_it, n_asked
+    speller, prompts, monkeypatch, taught_it, n_tried
 ):
     monkeypatch.setattr(spelled, "TRIAL", 20)
     source = opened(speller.folder if taught_it else speller.untaught)
     words = SpelledWords.of(source, HOOK, known_sae(source, speller).sae, prompts, size=10)
-    assert sum(words.asked.values()) == n_asked and words.enough == taught_it
-    assert words.said() == f"the model spells {len(words.prompts)} of {n_asked} words"
+    assert sum(words.tried.values()) == n_tried and words.enough == taught_it
+    assert words.sentence() == f"the model spells {len(words.prompts)} of {n_tried} words"
 
 
 def test_without_a_model_there_is_none_to_ask(taught, speller):
     result = supervised(known_sae(taught.source, speller).sae, taught.rows, taught.probes)
-    assert {row["status"] for row in rows_of(result)} == {"n/a: there is no model to ask"}
+    assert {row["status"] for row in rows_of(result)} == {Status.NO_MODEL}
     assert "n/a: there is no model to ask" in printed(result)
 
 
@@ -237,5 +237,5 @@ def printed(result) -> str:
         summary={k.removeprefix("concept_absorption."): v for k, v in result.summary.items()},
     )
     console = Console(width=200, record=True, file=io.StringIO())
-    console.print(concept_absorption_table(apart))
+    console.print(shown_levels(apart))
     return " ".join(console.export_text().split())

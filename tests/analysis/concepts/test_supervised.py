@@ -16,7 +16,7 @@ from msae.analysis.concepts.labels import Concept, Labels
 from msae.analysis.concepts.probes import ProbeSettings, probe_activations
 from msae.analysis.concepts.supervised import LABELLED_MEASUREMENTS, measure_labelled, supervised
 from msae.analysis.sample import ArrayRows
-from msae.analysis.tables import meanings, read_table
+from msae.analysis.tables import Status, meanings, read_table
 from msae.core.config import from_dict, to_dict
 from msae.core.errors import ConfigError, EvaluationError, MismatchError
 from msae.core.rng import numpy_stream
@@ -160,9 +160,9 @@ def test_ablation_on_the_probes_own_logit(build):
 
 def test_what_is_not_measured_is_named(known):
     for row in rows_of(known.result, "concept_absorption", definition="chanin_2409"):
-        assert row["status"].startswith("n/a: no logit") and row["rate"] is None and row["absorbed"] is None
+        assert row["status"] == Status.NO_LOGIT and row["rate"] is None and row["absorbed"] is None
     for row in rows_of(known.result, "concept_absorption_levels", definition="chanin_2409"):
-        assert row["status"].startswith("n/a: no logit") and row["rate"] is None and row["concepts"] == 0
+        assert row["status"] == Status.NO_LOGIT and row["rate"] is None and row["concepts"] == 0
 
 
 def test_levels_are_means_over_concepts(known):

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from msae.activations.store import RowTokens
+from msae.analysis.features import CollectSettings, ExampleSettings
 from msae.analysis.features.collection import collect
-from msae.analysis.sample import ArrayRows, CodeTable, CollectSettings, ExampleSettings, PairSettings, encode
+from msae.analysis.sample import ArrayRows, CodeTable, PairSettings, encode
 from msae.analysis.sample.pairs import find_pairs
-from msae.analysis.tables import FEW, NEVER, OK, meanings, read_table, write_tables
+from msae.analysis.tables import Status, meanings, read_table, write_tables
 from msae.core.errors import CheckpointError, ConfigError, EvaluationError, MismatchError
 from msae.sae import BatchTopK, JumpReLU, ReLU, SparseAutoencoder, SparseCodes, TopK, Unnested
 
@@ -102,7 +103,7 @@ def test_silence_and_too_few_tokens_are_said():
     x[:30, 0] = 1
     x[:5, 1] = 1
     table = collect(identity_sae(3), rows_in_one_document(x)).tables["features"].to_pydict()
-    assert table["status"] == [OK, FEW, NEVER]
+    assert table["status"] == [Status.OK, Status.FEW, Status.NEVER]
     assert table["mean"] == [1, 1, None] and table["p10"][2] is None
     assert table["top_token_ids"][2] == []
 

@@ -9,9 +9,9 @@ import torch
 from msae.activations.store import RowTokens
 from msae.analysis.all_measurements import Explanations
 from msae.analysis.features.collection import collect
-from msae.analysis.features.explanations import NO_TEXT, half_of_documents
+from msae.analysis.features.explanations import half_of_documents
 from msae.analysis.sample import ArrayRows, Origin, TokenText
-from msae.analysis.tables import FEW, NEVER, OK
+from msae.analysis.tables import Status
 from msae.core.errors import ConfigError
 
 WORDS = ["def", "class", " name", "\n", "("]
@@ -60,7 +60,7 @@ def test_a_latent_of_two_tokens_in_a_row(rows):
 
 
 def test_noise_is_not_explained(rows):
-    assert rows[2]["status"] == OK
+    assert rows[2]["status"] == Status.OK
     assert rows[2]["f1"] < 0.35
 
 
@@ -71,13 +71,13 @@ def test_scores_are_of_the_other_documents(rows, sample):
 
 
 def test_too_few_and_never(rows):
-    assert [row["status"] for row in rows] == [OK, OK, OK, FEW, NEVER]
+    assert [row["status"] for row in rows] == [Status.OK, Status.OK, Status.OK, Status.FEW, Status.NEVER]
     assert rows[3]["explanation"] is rows[3]["f1"] is rows[4]["explanation"] is None
 
 
 def test_without_text_it_says_so(sample):
     result = Explanations().run(sample)
-    assert result.tables["explanations"]["status"].to_pylist() == [NO_TEXT] * 4 + [NEVER]
+    assert result.tables["explanations"]["status"].to_pylist() == [Status.NO_TEXT] * 4 + [Status.NEVER]
     assert result.summary == {"explained": 0, "with_f1_above_half": 0, "median_f1": None}
 
 

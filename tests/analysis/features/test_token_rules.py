@@ -76,7 +76,7 @@ def test_the_token_before_is_found():
     rule = fit_rule(places, fires, NO_KINDS, most_tokens=2, least_gain=0.03)
     assert rule == Rule((Condition(1, (2,)),))
     assert places.score(rule, fires).f1 == 1
-    assert rule.said(WORDS) == "a token after `c`"
+    assert rule.text(WORDS) == "a token after `c`"
 
 
 def test_a_second_condition_is_found_where_one_does_not_do():
@@ -85,7 +85,7 @@ def test_a_second_condition_is_found_where_one_does_not_do():
     fires = np.flatnonzero((places.at[0] == 0) & np.isin(places.at[2], (1, 2)))
     rule = fit_rule(places, fires, NO_KINDS, most_tokens=2, least_gain=0.03)
     assert [(c.back, set(c.allowed)) for c in rule.conditions] == [(0, {0}), (2, {1, 2})]
-    assert rule.said(WORDS) in {"`a` two tokens after `b` or `c`", "`a` two tokens after `c` or `b`"}
+    assert rule.text(WORDS) in {"`a` two tokens after `b` or `c`", "`a` two tokens after `c` or `b`"}
 
 
 def test_a_kind_is_taken_where_few_tokens_do_not_do():
@@ -95,7 +95,7 @@ def test_a_kind_is_taken_where_few_tokens_do_not_do():
     fires = np.flatnonzero(places.at[0] < 3)
     rule = fit_rule(places, fires, kinds, most_tokens=1, least_gain=0.03)
     assert rule == Rule((Condition(0, (0, 1, 2), "punctuation"),))
-    assert rule.said(WORDS) == "punctuation"
+    assert rule.text(WORDS) == "punctuation"
 
 
 def test_nothing_seen_twice_is_no_rule():
@@ -105,4 +105,4 @@ def test_nothing_seen_twice_is_no_rule():
 def test_the_start_of_a_passage_can_be_a_condition():
     places = places_of(*[[0, 1, 2]] * 5)
     rule = fit_rule(places, np.flatnonzero(places.at[2] == N_VOCAB), NO_KINDS, most_tokens=1, least_gain=0.03)
-    assert rule.said(WORDS) == "a token two tokens after the start of a passage"
+    assert rule.text(WORDS) == "a token two tokens after the start of a passage"

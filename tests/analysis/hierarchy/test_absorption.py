@@ -8,7 +8,7 @@ from msae.analysis.all_measurements import Absorption, Tree
 from msae.analysis.features.collection import collect
 from msae.analysis.hierarchy.absorption import close_pairs
 from msae.analysis.hierarchy.cosine_null import cosine_null
-from msae.analysis.tables import FEW, OK
+from msae.analysis.tables import Status
 from msae.core.errors import ConfigError
 
 HALF = 0.5**0.5
@@ -50,7 +50,7 @@ def test_a_fully_absorbed_child_is_found_although_it_never_fires_with_its_parent
     collected, result = run(build, sample(n_absorbed=80, n_both=0))
     assert Tree().run(collected).summary["edges"] == 0
     pair = row_of(result, 0, 1)
-    assert (pair["status"], pair["is_edge"], pair["together"], pair["n_child"]) == (OK, False, 0, 80)
+    assert (pair["status"], pair["is_edge"], pair["together"], pair["n_child"]) == (Status.OK, False, 0, 80)
     assert (pair["tested"], pair["absorbed"], pair["rate"], pair["rate_error"]) == (80, 80, 1, 0)
     assert pair["cosine"] == pytest.approx(HALF)
     # A token that the child did not choose is one of its 80 in 900 where the parent is silent.
@@ -123,9 +123,9 @@ def test_an_exact_dictionary_absorbs_nothing(forest):
 def test_too_few_tokens_are_said(build):
     _, result = run(build, sample(n_absorbed=5, n_both=0))
     pair = row_of(result, 0, 1)
-    assert pair["status"] == FEW and pair["rate"] is None and pair["null_rate"] is None
+    assert pair["status"] == Status.FEW and pair["rate"] is None and pair["null_rate"] is None
     (level,) = [row for row in result.tables["absorption_levels"].to_pylist() if row["child_level"] > 0][:1]
-    assert level["status"] == FEW and level["rate"] is None
+    assert level["status"] == Status.FEW and level["rate"] is None
 
 
 def test_the_cosine_null_of_unrelated_directions_is_their_own_quantile():

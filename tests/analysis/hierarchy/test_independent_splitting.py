@@ -3,10 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from msae.analysis.all_measurements import Splitting
-from msae.analysis.hierarchy.independent_splitting import splitting_independent
+from msae.analysis.all_measurements import IndependentSplitting, Splitting
 from msae.analysis.sample import join_saes
-from msae.analysis.tables import FEW, NEVER, OK, meanings
+from msae.analysis.tables import Status, meanings
 
 
 def reading(build, latents: list[list[int]], n: int):
@@ -24,14 +23,20 @@ def test_by_hand(build):
     x[100:150, 3] = 1
     # Narrow: latent 0 reads number 0, latent 1 number 3. Wide: a silent one, two children of latent 0, a copy of 1.
     narrow, wide = reading(build, [[0], [3]], 5), reading(build, [[4], [1], [3], [2]], 5)
-    result = splitting_independent(join_saes([narrow, wide], build.in_documents(x)))
+    result = IndependentSplitting().run(join_saes([narrow, wide], build.in_documents(x)))
     split, copied = result.tables["splitting_independent"].to_pylist()
     assert (split["parent"], split["children"], split["n_parent"]) == (0, [1, 3], 80)
     assert split["coverage"] == 0.75 and split["overlap"] == 0
     assert split["shares"] == pytest.approx([2 / 3, 1 / 3])
     assert (copied["parent"], copied["children"], copied["coverage"]) == (1, [2], 1)
     (row,) = result.tables["splitting_independent_levels"].to_pylist()
-    assert (row["status"], row["n_parents"], row["with_children"], row["split"], row["edges"]) == (OK, 2, 2, 1, 3)
+    assert (row["status"], row["n_parents"], row["with_children"], row["split"], row["edges"]) == (
+        Status.OK,
+        2,
+        2,
+        1,
+        3,
+    )
     assert row["coverage"] == 0.875 and row["children_per_parent"] == 1.5
     assert result.summary["widths"] == "2, 4"
     assert all(meanings(table) and all(meanings(table).values()) for table in result.tables.values())
@@ -42,7 +47,7 @@ def test_bands_of_a_nested_sae_taken_apart_split_as_they_did(forest, build):
     nested = forest.collected
     inner = nested.sae.truncate(0)
     outer = build.sae_of(nested.sae.W_dec[16:].detach(), nested.sae.W_enc.T[16:].detach(), (32,))
-    apart = splitting_independent(join_saes([inner, outer], nested.rows))
+    apart = IndependentSplitting().run(join_saes([inner, outer], nested.rows))
     together = Splitting().run(nested)
     (mine,) = apart.tables["splitting_independent_levels"].to_pylist()
     (theirs,) = together.tables["splitting_levels"].to_pylist()
@@ -57,8 +62,8 @@ def test_too_few_tokens_and_silence_are_named(build):
     x[::2, 1] = 1
     wide, rare = reading(build, [[0], [1], [2]], 4), reading(build, [[0]], 4)
     rows = build.in_documents(x)
-    few = splitting_independent(join_saes([rare, wide], rows)).tables["splitting_independent_levels"].to_pylist()
-    assert [row["status"] for row in few] == [FEW] and few[0]["coverage"] is None
-    half = splitting_independent(join_saes([reading(build, [[1]], 4), wide, rare], rows))
+    few = IndependentSplitting().run(join_saes([rare, wide], rows)).tables["splitting_independent_levels"].to_pylist()
+    assert [row["status"] for row in few] == [Status.FEW] and few[0]["coverage"] is None
+    half = IndependentSplitting().run(join_saes([reading(build, [[1]], 4), wide, rare], rows))
     statuses = [row["status"] for row in half.tables["splitting_independent_levels"].to_pylist()]
-    assert statuses == [OK, FEW, FEW] and NEVER not in statuses
+    assert statuses == [Status.OK, Status.FEW, Status.FEW] and Status.NEVER not in statuses

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msae.analysis.hierarchy.matching import BY_BOTH, BY_COSINE, BY_FIRING, Groups, latent_pairs
+from msae.analysis.hierarchy.matching import BY_BOTH, BY_COSINE, BY_FIRING, Groups, match_latents
 from msae.analysis.sample import CodeTable
 from msae.analysis.tables import meanings
 from msae.sae.codes import SparseCodes
@@ -42,9 +42,9 @@ def test_a_dictionary_in_another_order_is_matched_latent_by_latent():
     codes = (torch.rand(2000, n, generator=torch.Generator().manual_seed(1)) < 0.05).float()
     order = torch.randperm(n, generator=torch.Generator().manual_seed(2))
     both = torch.cat([codes, codes[:, order]], dim=1)
-    table = latent_pairs(
+    table = match_latents(
         table_of(both), table_of(shifted_apart(both)), torch.cat([directions, directions[order]]), two_saes((n, n))
-    )
+    ).pairs
     assert matched(table) == {(int(a), b): BY_BOTH for b, a in enumerate(order)}
     for row in table.to_pylist():
         if row["matched"]:
@@ -63,7 +63,7 @@ def test_by_direction_alone_and_by_firing_alone():
     codes = (torch.rand(rows, 60, generator=torch.Generator().manual_seed(3)) < 0.03).float()
     codes[:, 31] = codes[:, 1]
     codes[:, 3] = 0
-    table = latent_pairs(table_of(codes), table_of(shifted_apart(codes)), directions, two_saes((30, 30)))
+    table = match_latents(table_of(codes), table_of(shifted_apart(codes)), directions, two_saes((30, 30))).pairs
     found = matched(table)
     assert found[0, 0] == BY_COSINE and found[1, 1] == BY_FIRING
     assert len(found) <= 4
@@ -76,9 +76,9 @@ def test_every_pair_is_what_counting_says(seed):
     codes = (torch.rand(60, 9, generator=generator) < 0.4).float()
     directions = random_directions(9, 5, seed)
     groups = two_saes((4, 5))
-    table = latent_pairs(
+    table = match_latents(
         table_of(codes), table_of(shifted_apart(codes)), directions, groups, nearest=2, min_tokens=1
-    ).to_pylist()
+    ).pairs.to_pylist()
     seen = set()
     for row in table:
         a, b = row["latent_a"], 4 + row["latent_b"]
@@ -98,5 +98,5 @@ def test_latents_that_fire_too_rarely_are_matched_by_direction_at_most():
     codes = torch.zeros(500, 60)
     codes[:5] = 1
     directions = random_directions(30, 64).repeat(2, 1)
-    table = latent_pairs(table_of(codes), table_of(shifted_apart(codes)), directions, two_saes((30, 30)))
+    table = match_latents(table_of(codes), table_of(shifted_apart(codes)), directions, two_saes((30, 30))).pairs
     assert set(matched(table).values()) == {BY_COSINE}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from msae.analysis.all_measurements import Splitting
 from msae.analysis.hierarchy.splitting import ALL_LATER, partition
-from msae.analysis.tables import FEW, NEVER, OK
+from msae.analysis.tables import Status
 
 
 def rows(*numbers: int) -> np.ndarray:
@@ -63,7 +63,7 @@ def test_tables_by_hand(from_codes):
     levels = {(row["parent_level"], row["child_level"]): row for row in result.tables["splitting_levels"].to_pylist()}
     assert set(levels) == {(0, 1), (0, 2), (1, 2)}
     between = levels[0, 1]
-    assert (between["status"], between["n_parents"], between["with_children"], between["split"]) == (OK, 2, 1, 1)
+    assert (between["status"], between["n_parents"], between["with_children"], between["split"]) == (Status.OK, 2, 1, 1)
     assert between["children_per_parent"] == 1 and between["coverage"] == 0.5 and between["coverage_error"] is None
     assert levels[1, 2]["with_children"] == 0 and levels[1, 2]["coverage"] is None
     assert result.summary["parents_split"] == 1
@@ -87,4 +87,4 @@ def test_levels_without_life_are_named(from_codes):
     codes[:3, :2] = 1
     codes[::2, 4] = 1
     table = Splitting().run(from_codes(codes, (2, 4, 6))).tables["splitting_levels"].to_pylist()
-    assert [row["status"] for row in table] == [NEVER, FEW, NEVER]
+    assert [row["status"] for row in table] == [Status.NEVER, Status.FEW, Status.NEVER]

@@ -9,7 +9,6 @@ import torch
 
 from msae.analysis.levels.evaluate import evaluate_levels, evaluate_rows
 from msae.analysis.levels.level_table import DEFINITIONS, LevelTable
-from msae.analysis.levels.levels_display import levels_table
 from msae.core.errors import EvaluationError
 from msae.data.documents import string_documents
 
@@ -32,7 +31,7 @@ def printed(table, width=200):
     from rich.console import Console
 
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(levels_table(table) if isinstance(table, LevelTable) else table)
+    console.print(table)
     return console.export_text()
 
 
@@ -91,4 +90,4 @@ def test_a_notebook_shows_the_same_figures(table, without_model):
     assert all(f"{row.fvu:.4f}" in text for row in table.levels)
     assert "9 predictions" in text
     assert "n/a" in without_model._repr_html_()
-    assert printed(table.__rich__()) == printed(table)
+    assert printed(table.shown()) == printed(table)

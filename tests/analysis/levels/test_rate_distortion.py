@@ -11,7 +11,7 @@ from msae.analysis.levels.evaluate import evaluate_levels, evaluate_rows
 from msae.analysis.levels.quantised_loss import QuantisedLosses, quantised_losses
 from msae.analysis.levels.rate_distortion import on_frontier
 from msae.analysis.sample import ArrayRows
-from msae.analysis.tables import FEW, NEVER, OK
+from msae.analysis.tables import Status
 from msae.core.errors import ConfigError, EvaluationError
 
 
@@ -84,10 +84,10 @@ def test_silent_levels_and_too_few_rows_are_named(from_codes):
     codes = torch.zeros(100, 4)
     codes[::2, 0] = 1
     rows = table_of(from_codes(codes, (2, 4)), steps=(1.0,))
-    assert [row["status"] for row in rows] == [OK, NEVER]
+    assert [row["status"] for row in rows] == [Status.OK, Status.NEVER]
     assert rows[0]["fvu"] == rows[1]["fvu"]
     few = table_of(from_codes(codes[:10], (2, 4)), steps=(1.0,))
-    assert all(row["status"] == FEW and row["bits"] is row["fvu"] is row["ce"] is None for row in few)
+    assert all(row["status"] == Status.FEW and row["bits"] is row["fvu"] is row["ce"] is None for row in few)
 
 
 def test_refusals(build):

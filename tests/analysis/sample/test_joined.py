@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import msae
-from msae.analysis.sample import CodeTable, ExampleSettings, PairSettings, join_saes
+from msae.analysis.sample import CodeTable, PairSettings, join_saes
 from msae.analysis.sample.joined import joined
 from msae.core.errors import ConfigError, MismatchError
 from msae.sae.codes import SparseCodes
@@ -32,7 +32,7 @@ def test_an_sae_joined_with_itself_pairs_every_latent_with_itself(small):
     assert both.n_levels == 2 and both.level_of.tolist() == [0] * n + [1] * n
     assert np.array_equal(both.own_number(np.arange(2 * n)), np.tile(np.arange(n), 2))
     twins = both.pairs.b - both.pairs.a == n
-    often = np.flatnonzero(both.codes.counts[:n] >= both.settings.pairs.min_tokens)
+    often = np.flatnonzero(both.codes.counts[:n] >= both.pair_settings.min_tokens)
     assert set(both.pairs.a[twins]) >= set(often)
     assert both.pairs.phi[twins] == pytest.approx(1)
     # Shifted, a latent and its twin part: each goes its own way.
@@ -50,7 +50,6 @@ def test_refusals(small):
 
 
 def test_settings_are_kept(small):
-    settings = msae.analysis.sample.CollectSettings(
-        pairs=PairSettings(min_tokens=50), examples=ExampleSettings(), seed=3
-    )
-    assert join_saes([small.sae, small.sae], small.rows, settings=settings).settings == settings
+    kept = join_saes([small.sae, small.sae], small.rows, pair_settings=PairSettings(min_tokens=50), seed=3)
+    assert kept.pair_settings == PairSettings(min_tokens=50) and kept.seed == 3
+    assert np.array_equal(kept.often, kept.codes.counts >= 50)

@@ -9,7 +9,7 @@ import torch
 
 import msae
 from msae.activations.synthetic import SyntheticForest, SyntheticSource
-from msae.analysis.tables import FEW, NEVER, OK, meanings
+from msae.analysis.tables import Status, meanings
 from msae.analysis.truth.ground_truth import against_truth, ground_truth
 from msae.core.errors import ConfigError, EvaluationError, MismatchError
 
@@ -93,9 +93,9 @@ def test_a_feature_split_between_two_latents():
 
 def test_silence_few_rows_and_features_left_over_are_named():
     _, found = by_hand([span(0, 50), span(0, 5), []], [span(0, 50), span(0, 5)], [-1, 0, 0])
-    assert [row["status"] for row in found.features] == [OK, FEW, NEVER]
+    assert [row["status"] for row in found.features] == [Status.OK, Status.FEW, Status.NEVER]
     assert found.features[2]["latent"] is found.features[2]["f1"] is found.features[2]["coverage"] is None
-    assert [(row["status"], row["rate"]) for row in found.absorption] == [(FEW, 0), (NEVER, None)]
+    assert [(row["status"], row["rate"]) for row in found.absorption] == [(Status.FEW, 0), (Status.NEVER, None)]
     assert [row["fire"] for row in found.depths] == [1, 1, 2]
 
 

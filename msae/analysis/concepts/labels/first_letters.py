@@ -17,21 +17,15 @@ from msae.analysis.concepts.labels.spans import Span, Spans
 KINDS = ("names", "keywords", "words in comments")
 ONE_EACH = ("names", "keywords")
 WORD = re.compile(r"[^\W\d_]+")
-FAMILY = "first letter, "
 
 
 def letter_concepts(kind: str) -> tuple[Concept, ...]:
     """The 26 concepts of a kind of word."""
-    family = f"{FAMILY}{kind}"
+    family = f"first letter, {kind}"
     return tuple(
-        Concept(name=f"{letter}… ({kind})", family=family, within=f"first letters, {kind}")
+        Concept(name=f"{letter}… ({kind})", family=family, within=f"first letters, {kind}", letter=letter)
         for letter in ascii_lowercase
     )
-
-
-def letter_of(concept: Concept) -> str | None:
-    """The letter of one of `letter_concepts`; None for any other concept."""
-    return concept.name[0] if concept.family.startswith(FAMILY) else None
 
 
 WORDS = letter_concepts("words")

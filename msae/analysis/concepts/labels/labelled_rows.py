@@ -17,13 +17,14 @@ class Concept:
 
     `parent`: a concept that holds wherever this one does (keyword, for the keyword ``def``). `within`: the rows among
     which it is told from the rest, by their name in `Labels.rows`: a word's first letter among words, say. `family`:
-    the concepts it is averaged with.
+    the concepts it is averaged with. `letter`: the one that a word begins with, where that is what it stands for.
     """
 
     name: str
     family: str
     within: str
     parent: str | None = None
+    letter: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,11 +21,10 @@ from msae.analysis.concepts.probes.probe_scores import Documents, Score, best_th
 from msae.analysis.concepts.probes.probe_settings import ProbeSettings
 from msae.analysis.concepts.probes.shifted_labels import shift_within
 from msae.analysis.sample import Rows
-from msae.analysis.tables import FEW, OK
+from msae.analysis.tables import Status
 from msae.core.errors import EvaluationError
 from msae.core.progress import bar
 
-WEAK = "probe too weak"
 READ_ROWS = 1 << 13
 
 
@@ -63,7 +62,7 @@ class ActivationProbes:
     @property
     def usable(self) -> tuple[ActivationProbe, ...]:
         """Those of concepts that are measured further."""
-        return tuple(probe for probe in self.probes if probe.status == OK)
+        return tuple(probe for probe in self.probes if probe.status == Status.OK)
 
 
 def probe_activations(
@@ -125,7 +124,7 @@ class _Group:
         for concept, own, is_enough in zip(concepts, positive.T, enough, strict=True):
             counted = ActivationProbe(
                 concept=concept,
-                status=FEW,
+                status=Status.FEW,
                 n_tokens=int(own.sum()),
                 n_documents=len(set(self.document[own].tolist())),
                 n_test=int((own & self.is_test).sum()),
@@ -138,7 +137,7 @@ class _Group:
             score = self._score(said, own)
             yield replace(
                 counted,
-                status=OK if score.f1 > self.settings.least_f1 else WEAK,
+                status=Status.OK if score.f1 > self.settings.least_f1 else Status.WEAK,
                 weight=probe.weight[0],
                 bias=float(probe.bias[0]),
                 score=score,

@@ -22,7 +22,7 @@ from msae.analysis.concepts.probes.shifted_labels import shift_within
 from msae.analysis.concepts.probes.sparse_logistic import SparseProbe, fit_sparse, l1_weights
 from msae.analysis.sample import CodeTable
 from msae.analysis.sample.code_table import evenly
-from msae.analysis.tables import NEVER, OK
+from msae.analysis.tables import Status
 from msae.core.errors import EvaluationError
 from msae.core.progress import bar
 
@@ -111,7 +111,7 @@ class _Group:
         for level, width in enumerate(widths):
             if self.train_codes.indptr[width] == 0:
                 none = np.empty(0, dtype=np.int64)
-                yield LevelProbes(concept=probe.concept, level=level, status=NEVER, by_k={}, main=none)
+                yield LevelProbes(concept=probe.concept, level=level, status=Status.NEVER, by_k={}, main=none)
                 continue
             real = _Ladder(self, positive, width)
             null = _Ladder(self, positive[self.order], width) if self.settings.null else None
@@ -124,7 +124,7 @@ class _Group:
             yield LevelProbes(
                 concept=probe.concept,
                 level=level,
-                status=OK,
+                status=Status.OK,
                 by_k=by_k,
                 main=real.latents[:n_main].copy(),
                 main_f1=real.at(n_main)[1].f1,

@@ -9,20 +9,20 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int
 
-from msae.analysis.features.examples import context_rows, context_texts
-from msae.analysis.hierarchy.residuals import values_at
-from msae.analysis.sample import CodeTable, Origin, TokenText
+from msae.analysis.sample.code_table import CodeTable, ranges
+from msae.analysis.sample.origin import Origin
+from msae.analysis.sample.token_text import TokenText
 from msae.analysis.tables import WORD, Column, lists, words
 
 PASSAGE = (
     Column("row", pa.int64(), "row of the sample"),
     Column("token_id", pa.int32(), "the token's id"),
-    Column("token", WORD, "the token's text; null without a tokenizer"),
+    Column("token", WORD, "the token's text, whole characters; null without a tokenizer"),
     Column("document", WORD, "name of the document"),
     Column("offset", pa.int32(), "tokens before it in the document"),
     Column("position", pa.int16(), "where the token stands in the context lists"),
     Column("context_ids", pa.list_(pa.int32()), "the tokens around it, of the same document, without gaps"),
-    Column("context_tokens", pa.list_(WORD), "their text"),
+    Column("context_tokens", pa.list_(WORD), "their text; a split character stands at the token that completes it"),
 )
 
 
@@ -39,17 +39,19 @@ class Passages:
     @classmethod
     def of(cls, origin: Origin, row: Int[np.ndarray, " n"], reach: int) -> Passages:
         """Each of `row` with at most `reach` rows on either side, of its document and without gaps."""
-        before, lengths, around = context_rows(row, origin, reach)
-        return cls(origin=origin, row=row, before=before, lengths=lengths, around=around)
+        begin, end = origin.passage
+        first = np.maximum(begin[row], row - reach)
+        last = np.minimum(end[row], row + reach + 1)
+        return cls(origin=origin, row=row, before=row - first, lengths=last - first, around=ranges(first, last - first))
 
     def columns(self, text: TokenText | None) -> dict[str, Any]:
         """The columns of `PASSAGE`."""
         origin = self.origin
-        token_id, context_ids = origin.token_id[self.row], origin.token_id[self.around]
-        tokens, context = context_texts(token_id, context_ids, self.before, self.lengths, text)
+        context_ids = origin.token_id[self.around]
+        tokens, context = self._texts(context_ids, text)
         return {
             "row": self.row,
-            "token_id": token_id,
+            "token_id": origin.token_id[self.row],
             "token": tokens,
             "document": words(origin.names, origin.document[self.row]),
             "offset": origin.offset[self.row],
@@ -66,5 +68,30 @@ class Passages:
         out = np.empty(len(of_row), np.float32)
         for i, j in enumerate(found.tolist()):
             place = order[start[i] : start[i + 1]]
-            out[place] = values_at(codes, j, self.around[place])
+            out[place] = codes.values_at(j, self.around[place])
         return lists(out, self.lengths, pa.float32())
+
+    def _texts(self, context_ids: np.ndarray, text: TokenText | None) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:
+        """The text of each token and of its context; a token with part of a character gets the whole one."""
+        token_id = self.origin.token_id[self.row]
+        if text is None:
+            return _no_words(len(token_id)), _no_words(len(context_ids))
+        table = dict.fromkeys(text.texts)
+        number = {word: index for index, word in enumerate(table)}
+        of_id = np.array([number[word] for word in text.texts], dtype=np.int32)
+        own, context = of_id[token_id], of_id[context_ids]
+        start = np.cumsum(self.lengths) - self.lengths
+        split = np.add.reduceat(text.has_partial(context_ids), start) > 0 if len(start) else np.empty(0, bool)
+        cut = text.has_partial(token_id)
+        for place in np.flatnonzero(split):
+            span = slice(start[place], start[place] + self.lengths[place])
+            passage = text.passage(context_ids[span])
+            context[span] = [number.setdefault(word, len(number)) for word in passage]
+            if cut[place]:
+                whole = next((word for word in passage[self.before[place] :] if word), "")
+                own[place] = number.setdefault(whole, len(number))
+        return words(list(number), own), words(list(number), context)
+
+
+def _no_words(n: int) -> pa.DictionaryArray:
+    return words([], np.full(n, -1, dtype=np.int32))

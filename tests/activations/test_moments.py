@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msae.activations.scaling import moments, scale_from_moments, scale_of, variance_from_moments, variance_of
+from msae.activations.moments import moments, scale_from_moments, scale_of, variance_from_moments, variance_of
 from msae.core.errors import ConfigError
 from msae.core.rng import torch_stream
 

@@ -7,7 +7,7 @@ import torch
 from rich.console import Console
 
 from msae.analysis.all_measurements import MEASUREMENTS
-from msae.analysis.hierarchy.hierarchy_display import absorption_table, labels, splitting_table, tree_outline
+from msae.analysis.hierarchy.tree_outline import labels, tree_outline
 
 
 def shown(part) -> str:
@@ -42,11 +42,12 @@ def test_long_branches_are_cut_and_say_so(chain):
     assert "… and 1 more branches" not in text
 
 
-def test_tables_show_what_is_missing_as_such(chain):
-    _, results = chain
-    splitting, absorption = shown(splitting_table(results["splitting"])), shown(absorption_table(results["absorption"]))
-    assert "0 → 1" in splitting and "By chance: circular shifts within documents" in splitting
-    assert "n/a" in absorption and "too few tokens" in absorption
+def test_every_measurement_renders_what_is_missing_as_such(chain):
+    collected, results = chain
+    texts = {cls.name: "".join(map(shown, cls().render(results[cls.name], collected.tables))) for cls in MEASUREMENTS}
+    assert "4 edges" in texts["tree"] and "found again" in texts["level_pairs"]
+    assert "0 → 1" in texts["splitting"] and "By chance: circular shifts within documents" in texts["splitting"]
+    assert "n/a" in texts["absorption"] and "too few tokens" in texts["absorption"]
 
 
 def test_token_text_is_shown_as_it_is(chain):
