@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from msae.activations.harvest_display import display
+from msae.activations.harvest_display import display, report
 from msae.activations.manifest import FORMAT, FORMAT_VERSION, HOLDOUT, MANIFEST, PROGRESS, HarvestSettings, is_debris
 from msae.activations.plan import DEFAULT_SHARD_ROWS, HarvestRequest, default_holdout_tokens, plan
 from msae.activations.shards import DTYPES
@@ -51,8 +51,9 @@ def harvest(
 
     Every n-th context, from the first on, is set aside whole in ``path/holdout`` (default: a twentieth of the rows,
     100,000 at most). `dtype` on disk: ``float16``, ``bfloat16`` or ``float32``. `corpus` describes the text for people.
-    With `progress`, a plan and a bar go to standard error. A harvest that was stopped goes on when called again with
-    the same arguments. A corpus that runs out early gives a finished, smaller store and a warning.
+    With `progress`, a plan, a bar and a report go to standard error. A harvest that was stopped goes on when called
+    again with the same arguments. A corpus that runs out early gives a finished, smaller store and a warning; so do
+    rows of huge norm that rule every figure (`msae.activations.norms`), and a `dtype` too coarse for small activations.
 
     Raises `StoreError` when the disk is too small or fills up, when a store or anything else lies at `path`, or when
     what was begun there had other settings or other text; `SourceError` for NaN or infinite activations; `CorpusError`
@@ -112,7 +113,9 @@ def _harvest(
             for batch in run.unseen(source.contexts(read)):
                 advance(run.take(batch, source.activations(batch), read.names))
         run.finish(read.names, corpus or getattr(documents, "description", ""))
-    return {hook: ActivationStore.open(folder) for hook, folder in folders.items()}
+    stores = {hook: ActivationStore.open(folder) for hook, folder in folders.items()}
+    report(stores, shown=progress)
+    return stores
 
 
 class _Harvest:
@@ -171,12 +174,14 @@ class _Harvest:
         keep = batch.keep.cpu()
         to_train = _positions(keep & ~held[:, None])[: self.request.n_tokens - self.rows_done]
         to_holdout = _positions(keep & held[:, None])
-        origins = torch.stack([field.flatten().cpu() for field in (batch.token_ids, batch.document, batch.offset)])
+        fields = (batch.token_ids, batch.document, batch.offset, batch.position)
+        origins = torch.stack([field.flatten().cpu() for field in fields])
         for hook, spec in self.specs.items():
             rows = _flat_rows(activations, hook, spec, batch)
             for writer, chosen in ((self.train[hook], to_train), (self.held_out[hook], to_holdout)):
                 kept = rows[chosen.to(rows.device)]
-                writer.add(_stored(kept, self.request.dtype, hook, origins[:, chosen], names), origins[:, chosen])
+                stored = _stored(kept, self.request.dtype, hook, origins[:, chosen], names)
+                writer.add(stored, origins[:, chosen], kept)
             self.held_out[hook].add_contexts(batch.select(held.nonzero().squeeze(1)))
         self.batches += 1
         self.contexts += len(batch)
@@ -326,14 +331,14 @@ def _flat_rows(
 
 
 def _stored(
-    rows: Float[Tensor, "rows d_in"], dtype: str, hook: str, origins: Int[Tensor, "3 rows"], names: list[str]
+    rows: Float[Tensor, "rows d_in"], dtype: str, hook: str, origins: Int[Tensor, "4 rows"], names: list[str]
 ) -> Float[Tensor, "rows d_in"]:
     """The rows in the dtype on disk. Raises `SourceError` for NaN or infinity, `StoreError` for a float16 overflow."""
     stored = rows.to(DTYPES[dtype])
     if stored.isfinite().all():
         return stored
     row = int((~stored.isfinite().all(dim=1)).nonzero()[0])
-    _, document, offset = origins[:, row].tolist()
+    _, document, offset, _ = origins[:, row].tolist()
     where = f"at {hook}, document {names[document] if document < len(names) else document!r}, token {offset}"
     if rows[row].isfinite().all():
         raise StoreError(

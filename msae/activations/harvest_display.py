@@ -1,16 +1,20 @@
-"""What a person sees of a harvest: its plan, its speed and the time left, on standard error."""
+"""What a person sees of a harvest: its plan, its speed, the time left and a report, on standard error."""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from msae.activations.plan import HarvestPlan
+from msae.activations.shards import DTYPES
+from msae.activations.store import ActivationStore
 
 _WARM_UP_BATCHES = 1
 _MEASURED_BATCHES = 3
@@ -42,6 +46,27 @@ def display(the_plan: HarvestPlan, *, shown: bool) -> Iterator[Callable[[int], N
                 console.print(replace(the_plan, tokens_per_second=speed).lines()[-1], highlight=False, markup=False)
 
         yield advance
+
+
+def report(stores: Mapping[str, ActivationStore], *, shown: bool) -> None:
+    """What a reader of figures must know of finished stores: printed (with `shown`), and warned of where it matters."""
+    console = Console(stderr=True, quiet=not shown)
+    for hook, store in stores.items():
+        norms, rounding = store.norm_summary, store.manifest.rounding or 0.0
+        console.print(f"norms    {hook}: {norms.line(store.n_rows)}", highlight=False, markup=False)
+        if norms.sinks_rule:
+            warnings.warn(
+                f"{store.path}: norms of rows at {hook}: {norms.line(store.n_rows)}. Scale, variance and FVU over all "
+                "rows are ruled by these; read the figures on ordinary rows.",
+                stacklevel=4,
+            )
+        if rounding > torch.finfo(DTYPES[store.dtype]).eps ** 2:
+            warnings.warn(
+                f"{store.path}: {store.dtype} is too coarse for activations this small (median norm "
+                f"{norms.median:.3g}): rounding lost {rounding:.2%} of E||x||^2. Harvest with dtype='bfloat16' or "
+                "'float32' (--dtype).",
+                stacklevel=4,
+            )
 
 
 class _Clock:

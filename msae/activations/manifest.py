@@ -2,11 +2,12 @@
 
 ::
 
-    manifest.json               what the store is; the size and SHA-256 of every other file (format version 1)
+    manifest.json               what the store is; the size and SHA-256 of every other file (format version 2)
     mean.safetensors            "mean": float64 [d_in], over every row
     documents.json              the names of the documents, in the order read
     acts-00000.safetensors      "acts": [rows, d_in] in the store's dtype, in reading order
-    tokens-00000.safetensors    "token_id", "document", "offset": int32 [rows], the origin of each row
+    tokens-00000.safetensors    "token_id", "document", "offset", "position": int32 [rows], the origin of each row;
+                                "norm": float32 [rows], its norm (version 1 has neither position nor norm)
     holdout/                    a store of its own: contexts kept back from training, with, beside the above,
         contexts-00000.safetensors   "token_ids", "document", "offset": int32, "attention": bool; [contexts, context]
 
@@ -20,7 +21,9 @@ import json
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from msae.activations.norms import NormSummary
 from msae.activations.shards import DTYPES, RESTORE
 from msae.core.config import from_dict, require
 from msae.core.errors import ConfigError, StoreError
@@ -28,7 +31,8 @@ from msae.core.files import sha256
 from msae.core.spec import SourceSpec
 
 FORMAT = "msae activation store"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READ_VERSIONS = (1, 2)
 MANIFEST = "manifest.json"
 PROGRESS = "progress.json"
 HOLDOUT = "holdout"
@@ -72,7 +76,12 @@ class HarvestSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Everything a store says about itself. `context_rows`: contexts a shard, for a holdout; empty otherwise."""
+    """Everything a store says about itself.
+
+    `context_rows`: contexts a shard, for a holdout; empty otherwise. `norms`: how the rows' norms are spread.
+    `rounding`: Σ‖x − x̃‖² / Σ‖x‖² of the rows x̃ on disk against the rows x that the source gave. Both are None in
+    stores of version 1.
+    """
 
     spec: SourceSpec
     dtype: str
@@ -83,6 +92,8 @@ class Manifest:
     n_documents: int
     corpus: str
     harvest: HarvestSettings
+    norms: NormSummary | None = None
+    rounding: float | None = None
     files: dict[str, FileRecord] = field(default_factory=dict)
     format: str = FORMAT
     format_version: int = FORMAT_VERSION
@@ -90,10 +101,10 @@ class Manifest:
     def __post_init__(self) -> None:
         require(self.format == FORMAT, "format", self.format, repr(FORMAT))
         require(
-            self.format_version == FORMAT_VERSION,
+            self.format_version in READ_VERSIONS,
             "format_version",
             self.format_version,
-            f"{FORMAT_VERSION}, the one this version of msae reads; a newer store needs a newer msae",
+            f"one of {READ_VERSIONS}, which this version of msae reads; a newer store needs a newer msae",
         )
         require(self.dtype in DTYPES, "dtype", self.dtype, f"one of {sorted(DTYPES)}")
         require(sum(self.shard_rows) == self.n_rows, "shard_rows", self.shard_rows, f"a sum of n_rows = {self.n_rows}")
@@ -110,11 +121,13 @@ class Manifest:
             values = json.loads(content)
             if not isinstance(values, dict) or values.get("format") != FORMAT:
                 raise ConfigError(f"it does not say {FORMAT!r}")
-            nested = {
+            nested: dict[str, Any] = {
                 "spec": from_dict(SourceSpec, values["spec"]),
                 "harvest": from_dict(HarvestSettings, values["harvest"]),
                 "files": {name: from_dict(FileRecord, record) for name, record in values["files"].items()},
             }
+            if values.get("norms") is not None:
+                nested["norms"] = from_dict(NormSummary, values["norms"])
             manifest = from_dict(cls, values | nested)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             reason = f"missing {error}" if isinstance(error, KeyError) else str(error)

@@ -12,7 +12,7 @@ from msae.core.errors import StoreError
 from msae.core.spec import SourceSpec
 
 DEFAULT_SHARD_ROWS = 65_536
-_TOKEN_BYTES = 12
+_TOKEN_BYTES = 20
 _CONTEXT_BYTES = 13
 _SLACK_BYTES = 2**16
 

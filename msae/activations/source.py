@@ -48,6 +48,11 @@ class ContextBatch:
         """True at the positions whose rows are kept: those that belong to a document."""
         return self.document >= 0
 
+    @property
+    def position(self) -> Int[Tensor, "batch context"]:
+        """How many tokens of its context come before each position, special tokens included."""
+        return torch.arange(self.token_ids.shape[1]).expand(self.token_ids.shape)
+
     def __len__(self) -> int:
         return self.token_ids.shape[0]
 

@@ -7,17 +7,18 @@ from bisect import bisect_right
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from msae.activations import shuffle
 from msae.activations.manifest import DOCUMENTS, HOLDOUT, MANIFEST, MEAN, Manifest, shard_name
 from msae.activations.moments import scale_from_moments, variance_from_moments
+from msae.activations.norms import NormSummary, norms_of, summarize_norms
 from msae.activations.shards import DTYPES, RESTORE, map_tensors
 from msae.activations.source import ContextBatch
 from msae.core.config import require
@@ -27,11 +28,25 @@ from msae.core.spec import SourceSpec
 
 @dataclass(frozen=True, kw_only=True)
 class RowTokens:
-    """The origin of rows: the token, its document (counted from 0 in the order read), its offset there in tokens."""
+    """The origin of rows: the token, its document (counted from 0 in the order read), its offset there in tokens, and
+    its `position`: how many tokens of its context the model had read before it, BOS and other special tokens included.
+
+    `position` is None for rows of unknown contexts: those of stores made before positions were kept.
+    """
 
     token_id: Int[Tensor, " rows"]
     document: Int[Tensor, " rows"]
     offset: Int[Tensor, " rows"]
+    position: Int[Tensor, " rows"] | None = None
+
+    @property
+    def opens_context(self) -> Bool[Tensor, " rows"] | None:
+        """Whether each row is the first of its context among these rows, which are in reading order: the model saw
+        none of the rows before it. None where positions are unknown."""
+        if self.position is None:
+            return None
+        before = torch.cat([self.position[:1], self.position[:-1]])
+        return self.position <= before
 
 
 @final
@@ -119,16 +134,23 @@ class ActivationStore:
 
     def tokens(self, start: int, stop: int) -> RowTokens:
         """The origin of rows [start, stop)."""
-        self._check_range(start, stop)
-        pieces = [(self._shard_tokens(shard), a, b) for shard, a, b in self._pieces(start, stop)]
-        return RowTokens(
-            **{
-                name: torch.cat(
-                    [torch.empty(0, dtype=torch.long), *(tensors[name][a:b].long() for tensors, a, b in pieces)]
-                )
-                for name in ("token_id", "document", "offset")
-            }
-        )
+        columns = {name: self._column(name, start, stop) for name in ("token_id", "document", "offset", "position")}
+        return RowTokens(**{name: column.long() for name, column in columns.items() if column is not None})
+
+    def norms(self, start: int, stop: int) -> Float[Tensor, " rows"]:
+        """‖x‖ of rows [start, stop) as stored, float32.
+
+        To keep sinks out of a figure: ``ordinary = store.norms(a, b) <= store.norm_summary.sink_norm``.
+        """
+        kept = self._column("norm", start, stop)
+        return norms_of(self.rows(start, stop)) if kept is None else kept.clone()
+
+    @cached_property
+    def norm_summary(self) -> NormSummary:
+        """How the norms of all rows are spread; stores made before norms were kept are read through for it."""
+        if self.manifest.norms is not None:
+            return self.manifest.norms
+        return summarize_norms([self.norms(a, b) for a, b in pairwise(self._starts)])
 
     def document_names(self) -> list[str]:
         """The names of the documents, so that ``names[tokens.document]`` tells where a row is from."""
@@ -203,8 +225,15 @@ class ActivationStore:
             self._acts[shard] = acts
         return self._acts[shard]
 
-    def _shard_tokens(self, shard: int) -> dict[str, Tensor]:
-        return map_tensors(self.path / shard_name("tokens", shard))
+    def _column(self, name: str, start: int, stop: int) -> Tensor | None:
+        """One fact of rows [start, stop); None where the store does not have it."""
+        self._check_range(start, stop)
+        empty = [] if start < stop else [torch.empty(0)]
+        pieces = [
+            (map_tensors(self.path / shard_name("tokens", shard)), a, b) for shard, a, b in self._pieces(start, stop)
+        ]
+        known = all(name in tensors for tensors, _, _ in pieces)
+        return torch.cat([*empty, *(tensors[name][a:b] for tensors, a, b in pieces)]) if known else None
 
     def _contexts(self, batch_size: int) -> Iterator[ContextBatch]:
         for shard in range(len(self.manifest.context_rows)):

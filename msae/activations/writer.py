@@ -18,7 +18,8 @@ from msae.activations.manifest import (
     Manifest,
     shard_name,
 )
-from msae.activations.shards import RESTORE
+from msae.activations.norms import NormSummary, norms_of, summarize_norms
+from msae.activations.shards import RESTORE, map_tensors
 from msae.activations.source import ContextBatch
 from msae.core.config import to_dict
 from msae.core.errors import StoreError
@@ -45,8 +46,10 @@ class StoreWriter:
         self.files: dict[str, FileRecord] = {}
         self._sum = torch.zeros(spec.d_in, dtype=torch.float64)
         self._sum_of_squares = torch.zeros(spec.d_in, dtype=torch.float64)
+        self._sum_of_errors = torch.zeros(spec.d_in, dtype=torch.float64)
         self._rows: list[Tensor] = []
         self._tokens: list[Tensor] = []
+        self._norms: list[Tensor] = []
         self._contexts: list[ContextBatch] = []
 
     @property
@@ -54,13 +57,26 @@ class StoreWriter:
         """Rows not yet on the disk."""
         return self.n_rows - sum(self.shard_rows)
 
-    def add(self, rows: Float[Tensor, "rows d_in"], tokens: Int[Tensor, "3 rows"]) -> None:
-        """Take rows in the store's dtype; `tokens` stacks token ids, documents and offsets."""
+    @property
+    def rounding(self) -> float:
+        """Σ‖x − x̃‖² / Σ‖x̃‖² of the rows x̃ kept so far against the rows x they were made from."""
+        lost, kept = float(self._sum_of_errors.sum()), float(self._sum_of_squares.sum())
+        return lost / kept if kept > 0 else float(lost > 0)
+
+    def add(
+        self, rows: Float[Tensor, "rows d_in"], tokens: Int[Tensor, "4 rows"], exact: Float[Tensor, "rows d_in"]
+    ) -> None:
+        """Take rows in the store's dtype, rounded from `exact`.
+
+        `tokens` stacks token ids, documents, offsets and positions.
+        """
         if len(rows) == 0:
             return
-        sums = torch.stack(_column_sums(rows)).cpu()
+        sums = torch.stack(_column_sums(rows, exact)).cpu()
         self._sum += sums[0]
         self._sum_of_squares += sums[1]
+        self._sum_of_errors += sums[2]
+        self._norms.append(norms_of(rows).cpu())
         self._rows.append(rows.cpu())
         self._tokens.append(tokens.to("cpu", torch.int32))
         self.n_rows += len(rows)
@@ -75,11 +91,12 @@ class StoreWriter:
         """Write what is pending as the next shard."""
         if self._rows:
             index = len(self.shard_rows)
-            names = ("token_id", "document", "offset")
+            names = ("token_id", "document", "offset", "position")
+            tokens = dict(zip(names, torch.cat(self._tokens, dim=1), strict=True))
             self._write(shard_name("acts", index), {"acts": torch.cat(self._rows)})
-            self._write(shard_name("tokens", index), dict(zip(names, torch.cat(self._tokens, dim=1), strict=True)))
+            self._write(shard_name("tokens", index), {**tokens, "norm": torch.cat(self._norms)})
             self.shard_rows.append(sum(len(rows) for rows in self._rows))
-            self._rows, self._tokens = [], []
+            self._rows, self._tokens, self._norms = [], [], []
         if self._contexts:
             contexts = _stack(self._contexts)
             self._write(shard_name("contexts", len(self.context_rows)), contexts)
@@ -108,6 +125,8 @@ class StoreWriter:
             n_documents=self.n_documents,
             corpus=corpus,
             harvest=settings,
+            norms=self._norm_summary(),
+            rounding=self.rounding,
             files=dict(sorted(self.files.items())),
         )
         write_json(self.path / MANIFEST, to_dict(manifest))
@@ -121,6 +140,7 @@ class StoreWriter:
             "files": {name: to_dict(record) for name, record in self.files.items()},
             "sum": [value.hex() for value in self._sum.tolist()],
             "sum_of_squares": [value.hex() for value in self._sum_of_squares.tolist()],
+            "sum_of_errors": [value.hex() for value in self._sum_of_errors.tolist()],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -130,6 +150,7 @@ class StoreWriter:
         self.files = {name: FileRecord(**record) for name, record in state["files"].items()}
         self._sum = _from_hex(state["sum"])
         self._sum_of_squares = _from_hex(state["sum_of_squares"])
+        self._sum_of_errors = _from_hex(state["sum_of_errors"])
         for name, record in self.files.items():
             file = self.path / name
             if not file.is_file() or file.stat().st_size != record.bytes:
@@ -137,15 +158,19 @@ class StoreWriter:
                     f"cannot go on with the harvest in {self.path}: {name} is not as it was written. {RESTORE}"
                 )
 
+    def _norm_summary(self) -> NormSummary:
+        shards = [self.path / shard_name("tokens", shard) for shard in range(len(self.shard_rows))]
+        return summarize_norms([map_tensors(path)["norm"] for path in shards])
+
     def _write(self, name: str, tensors: dict[str, Tensor]) -> None:
         write_tensors(self.path / name, tensors)
         self.files[name] = FileRecord.of(self.path / name)
 
 
-def _column_sums(rows: Float[Tensor, "rows d_in"]) -> tuple[Tensor, Tensor]:
-    """Σx and Σx² of each dimension in float64."""
-    exact = float64(rows)
-    return exact.sum(dim=0), exact.square().sum(dim=0)
+def _column_sums(rows: Float[Tensor, "rows d_in"], exact: Float[Tensor, "rows d_in"]) -> tuple[Tensor, Tensor, Tensor]:
+    """Σx, Σx² and Σ(exact − x)² of each dimension in float64."""
+    x = float64(rows)
+    return x.sum(dim=0), x.square().sum(dim=0), (float64(exact) - x).square().sum(dim=0)
 
 
 def _from_hex(values: list[str]) -> Float[Tensor, " d_in"]:

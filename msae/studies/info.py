@@ -45,6 +45,7 @@ def _store(store: ActivationStore) -> str:
             "rows": f"{store.n_rows:,} of {store.d_in} ({store.dtype}), {size / 1e6:,.1f} MB with the holdout",
             "holdout": f"{holdout.n_rows:,} rows" if holdout else "none",
             "documents": f"{len(store.document_names()):,}",
+            "norms": store.norm_summary.line(store.n_rows),
             "scale": f"{store.scale:.4g} (brings E||x||^2 to {store.d_in})",
             **_source(store.spec),
         },

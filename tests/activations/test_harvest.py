@@ -1,5 +1,6 @@
 """The harvest, on a small real source: an embedding table and an MLP over the bytes of documents."""
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from msae.activations.arrays import ArraySource
 from msae.activations.harvest import harvest, harvest_hooks
 from msae.activations.manifest import remove_store
 from msae.activations.plan import HarvestRequest, format_bytes, format_seconds, plan
@@ -88,7 +90,9 @@ def all_rows(source, documents, hook="mlp"):
         keep = batch.keep
         contexts = torch.arange(number, number + len(batch))[:, None].expand(keep.shape)
         rows.append(source.activations(batch)[hook][keep])
-        origins.append(torch.stack([batch.token_ids[keep], batch.document[keep], batch.offset[keep], contexts[keep]]))
+        position = torch.arange(keep.shape[1]).expand(keep.shape)
+        fields = (batch.token_ids, batch.document, batch.offset, position, contexts)
+        origins.append(torch.stack([field[keep] for field in fields]))
         number += len(batch)
     return torch.cat(rows), torch.cat(origins, dim=1)
 
@@ -110,7 +114,7 @@ def small(path, source=None, documents=None, **changes):
 
 def origins_of(store):
     tokens = store.tokens(0, store.n_rows)
-    return torch.stack([tokens.token_id, tokens.document, tokens.offset])
+    return torch.stack([tokens.token_id, tokens.document, tokens.offset, tokens.position])
 
 
 def test_the_test_source_is_a_source():
@@ -120,13 +124,13 @@ def test_the_test_source_is_a_source():
 def test_rows_are_the_source_s_own_without_special_tokens_and_holdout(tmp_path):
     store = small(tmp_path / "store")
     rows, origins = all_rows(ByteSource(), corpus())
-    held = origins[3] % 6 == 0  # 1 + 1000 // 200 = 6: contexts 0, 6, 12, …
+    held = origins[4] % 6 == 0  # 1 + 1000 // 200 = 6: contexts 0, 6, 12, …
     assert store.n_rows == 1000
     assert torch.equal(store.rows(0, 1000), rows[~held][:1000])
-    assert torch.equal(origins_of(store), origins[:3, ~held][:, :1000])
+    assert torch.equal(origins_of(store), origins[:4, ~held][:, :1000])
     holdout = store.holdout
     assert torch.equal(holdout.rows(0, holdout.n_rows), rows[held][: holdout.n_rows])
-    assert torch.equal(origins_of(holdout), origins[:3, held][:, : holdout.n_rows])
+    assert torch.equal(origins_of(holdout), origins[:4, held][:, : holdout.n_rows])
     assert 200 <= holdout.n_rows <= 200 + 2 * (CONTEXT - 1)
     assert (store.tokens(0, 1000).token_id != BOS).all()
 
@@ -135,8 +139,18 @@ def test_rows_can_be_traced_to_their_documents(tmp_path):
     store = small(tmp_path / "store")
     names, texts = store.document_names(), {document.name: document.text for document in corpus()}
     tokens = store.tokens(0, store.n_rows)
-    for token_id, document, offset in zip(*(field.tolist() for field in vars(tokens).values()), strict=True):
+    fields = (tokens.token_id, tokens.document, tokens.offset)
+    for token_id, document, offset in zip(*(field.tolist() for field in fields), strict=True):
         assert texts[names[document]].encode()[offset] == token_id
+
+
+def test_a_row_that_opens_its_context_is_the_first_that_the_model_read_there(tmp_path):
+    store = small(tmp_path / "store")
+    origins = all_rows(ByteSource(), corpus())[1]
+    contexts = origins[4, origins[4] % 6 != 0][:1000]
+    opens = torch.cat([torch.tensor([True]), contexts[1:] != contexts[:-1]])
+    assert torch.equal(store.tokens(0, 1000).opens_context, opens)
+    assert (store.tokens(0, 1000).position[opens] == 1).all()  # behind BOS
 
 
 def test_the_holdout_keeps_whole_contexts(tmp_path):
@@ -177,6 +191,48 @@ def test_moments_are_those_of_the_rows_on_disk(tmp_path, dtype, tolerance):
     assert (store.scale * rows).double().square().sum(dim=1).mean().item() == pytest.approx(D_IN)
     exact = small(tmp_path / "exact", dtype="float32").rows(0, 1000)
     assert ((rows - exact).abs() <= tolerance * exact.abs() + 1e-7).all()
+
+
+def rows_source(rows):
+    return ArraySource(rows, batch_rows=100)
+
+
+def test_rows_of_huge_norm_are_reported(tmp_path, capsys):
+    rows = torch.randn(2000, D_IN, generator=torch_stream(0, "test/sinks"))
+    rows = rows / rows.norm(dim=1, keepdim=True)
+    rows[::500] *= 100.0
+    with pytest.warns(UserWarning, match=r"3 rows \(0\.20%\) above 10 x the median hold 95\.2% of E"):
+        store = harvest(
+            rows_source(rows), (), n_tokens=1500, holdout_tokens=0, dtype="float32", path=tmp_path / "store"
+        )
+    norms = store.norm_summary
+    assert (norms.n_sinks, norms.median) == (3, pytest.approx(1.0)) and norms.largest == pytest.approx(100.0)
+    assert norms.sink_share == pytest.approx(3e4 / (3e4 + 1497))
+    assert "norms    rows: median 1, largest 100" in capsys.readouterr().err
+    assert int((store.norms(0, 1500) > norms.sink_norm).sum()) == 3
+
+
+def test_ordinary_rows_give_no_warning(tmp_path):
+    rows = torch.randn(500, D_IN, generator=torch_stream(0, "test/sinks"))
+    store = harvest(rows_source(rows), (), n_tokens=400, path=tmp_path / "store", progress=False)
+    assert store.norm_summary.n_sinks == 0 and not store.norm_summary.sinks_rule
+
+
+@pytest.mark.parametrize(
+    ("size", "dtype", "lost"),
+    [(1e-7, "float16", 0.03), (1e-9, "float16", 1.0), (1e-7, "bfloat16", 0.0), (1e-3, "float16", 0.0)],
+)
+def test_what_rounding_loses_is_measured_and_reported(tmp_path, size, dtype, lost):
+    rows = size * torch.randn(400, D_IN, generator=torch_stream(0, "test/rounding"))
+    with pytest.warns(UserWarning, match="too coarse") if lost else contextlib.nullcontext():
+        store = harvest(
+            rows_source(rows), (), n_tokens=300, holdout_tokens=0, dtype=dtype, path=tmp_path / "s", progress=False
+        )
+    kept = rows[:300].to(getattr(torch, dtype)).double()
+    squares = kept.square().sum().item()
+    expected = (rows[:300].double() - kept).square().sum().item() / squares if squares else 1.0
+    assert store.manifest.rounding == pytest.approx(expected, rel=1e-9)
+    assert store.manifest.rounding == pytest.approx(lost, abs=0.02)
 
 
 def test_several_hooks_from_one_pass(tmp_path):
@@ -351,7 +407,7 @@ def test_two_harvests_into_one_folder_do_not_mix(tmp_path):
 
 def test_a_corpus_that_runs_out_is_finished_with_a_warning(tmp_path):
     rows, origins = all_rows(ByteSource(), corpus(10))
-    held = origins[3] % 6 == 0
+    held = origins[4] % 6 == 0
     with pytest.warns(UserWarning, match="ran out"):
         store = small(tmp_path / "store", documents=corpus(10), n_tokens=5000, holdout_tokens=1000)
     assert store.n_rows == (~held).sum() < 5000
@@ -417,16 +473,16 @@ def test_the_plan_by_hand(tmp_path):
     the_plan = plan(request, {"h": spec}, path=tmp_path, bytes_free=10**9, tokens_per_second=50.0)
     assert the_plan.rows == 1000
     assert the_plan.holdout_rows == 100
-    assert the_plan.bytes_to_write == 1000 * (200 + 12) + 100 * (200 + 12 + 13) + 2**16
-    assert the_plan.bytes_memory == 2 * 400 * 212
+    assert the_plan.bytes_to_write == 1000 * (200 + 20) + 100 * (200 + 20 + 13) + 2**16
+    assert the_plan.bytes_memory == 2 * 400 * 220
     assert the_plan.seconds == 1100 / 50
     halfway = plan(request, {"h": spec}, path=tmp_path, bytes_free=10**9, rows_done=500, tokens_per_second=50.0)
     assert halfway.seconds == 11
     assert halfway.bytes_to_write - 2**16 == (the_plan.bytes_to_write - 2**16) / 2
     text = "\n".join(the_plan.lines())
-    for shown in ("1,000", "100 held out", "300 kB to write", "1 GB free", "22 s", "50 tokens/s"):
+    for shown in ("1,000", "100 held out", "309 kB to write", "1 GB free", "22 s", "50 tokens/s"):
         assert shown in text
-    with pytest.raises(StoreError, match=r"299 kB free.*300 kB"):
+    with pytest.raises(StoreError, match=r"299 kB free.*309 kB"):
         dataclasses.replace(the_plan, bytes_free=299_000).require_room()
 
 

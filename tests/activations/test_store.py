@@ -5,6 +5,7 @@ import shutil
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from msae.activations.harvest import harvest
 from msae.activations.manifest import remove_store
@@ -53,6 +54,8 @@ def test_any_range_of_rows_is_the_part_of_the_whole(made):
             assert torch.equal(part.offset, tokens.offset[start:stop])
             assert torch.equal(part.document, tokens.document[start:stop])
             assert torch.equal(part.token_id, tokens.token_id[start:stop])
+            assert torch.equal(part.position, tokens.position[start:stop])
+            torch.testing.assert_close(made.norms(start, stop), whole[start:stop].norm(dim=1))
     assert made.rows(5, 5).shape == (0, 10)
 
 
@@ -93,7 +96,7 @@ def test_the_files_are_plain_safetensors_and_json(made):
         assert torch.equal(file.get_tensor("document").long(), made.tokens(start, stop).document)
         assert file.get_tensor("document").dtype == torch.int32
     manifest = json.loads((made.path / "manifest.json").read_text())
-    assert manifest["format_version"] == 1
+    assert manifest["format_version"] == 2
     assert manifest["spec"]["kind"] == "synthetic"
     on_disk = {str(file.relative_to(made.path)) for file in made.path.rglob("*") if file.is_file()}
     of_holdout = {name for name in on_disk if name.startswith("holdout/") and name != "holdout/manifest.json"}
@@ -108,6 +111,32 @@ def test_contexts_come_in_batches_of_any_size(made):
         assert all(len(batch) <= batch_size for batch in batches)
     with pytest.raises(ConfigError, match="batch_size"):
         made.holdout.contexts(batch_size=0)
+
+
+def as_version_1(path):
+    """The store as it was written before positions and norms were kept."""
+    for folder in (path / "holdout", path):
+        manifest = json.loads((folder / "manifest.json").read_text())
+        for name in manifest["files"]:
+            if name.startswith("tokens-"):
+                tensors = load_file(folder / name)
+                save_file({key: tensors[key] for key in ("token_id", "document", "offset")}, folder / name)
+            file = folder / name
+            manifest["files"][name] = {"bytes": file.stat().st_size, "sha256": sha256(file)}
+        manifest = {key: value for key, value in manifest.items() if key not in ("norms", "rounding")}
+        (folder / "manifest.json").write_text(json.dumps(manifest | {"format_version": 1}))
+
+
+def test_a_store_of_version_1_opens_without_positions(made, store):
+    as_version_1(store.path)
+    old = ActivationStore.open(store.path)
+    old.verify()
+    tokens = old.tokens(10, 600)
+    assert torch.equal(tokens.document, made.tokens(10, 600).document)
+    assert tokens.position is None and tokens.opens_context is None
+    assert torch.equal(old.norms(10, 600), made.norms(10, 600))
+    assert old.norm_summary == made.norm_summary
+    assert old.manifest.rounding is None
 
 
 def test_reading_does_not_write(store):
@@ -197,7 +226,7 @@ def test_a_manifest_that_is_none(store, damage, said):
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("format_version", 2, "a newer store needs a newer msae"),
+        ("format_version", 3, "a newer store needs a newer msae"),
         ("dtype", "float64", "dtype = 'float64'"),
         ("n_rows", 701, "shard_rows"),
         ("colour", "red", "no field 'colour'"),

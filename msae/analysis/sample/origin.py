@@ -44,7 +44,10 @@ class ArrayRows:
     def __init__(self, x: Float[Tensor, "rows d_in"], tokens: RowTokens | None = None) -> None:
         n = x.shape[0]
         none = RowTokens(
-            token_id=torch.zeros(n, dtype=torch.long), document=torch.arange(n), offset=torch.zeros(n, dtype=torch.long)
+            token_id=torch.zeros(n, dtype=torch.long),
+            document=torch.arange(n),
+            offset=torch.zeros(n, dtype=torch.long),
+            position=torch.zeros(n, dtype=torch.long),
         )
         self._x, self._tokens = x, tokens or none
         require(len(self._tokens.document) == n, "tokens", len(self._tokens.document), f"one for each of {n} rows")
@@ -62,7 +65,10 @@ class ArrayRows:
         """Their origin."""
         own = self._tokens
         return RowTokens(
-            token_id=own.token_id[start:stop], document=own.document[start:stop], offset=own.offset[start:stop]
+            token_id=own.token_id[start:stop],
+            document=own.document[start:stop],
+            offset=own.offset[start:stop],
+            position=None if own.position is None else own.position[start:stop],
         )
 
     def document_names(self) -> list[str]:
