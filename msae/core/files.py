@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +124,26 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: dic
             raise OSError(str(error)) from error
 
     write_atomically(path, save)
+
+
+def read_tensors(
+    path: Path, error: type[MsaeError], *, hint: str = "", names: Collection[str] | None = None
+) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """The tensors and the metadata of a safetensors file, read whole.
+
+    Raises `error`, with `hint` behind the reason, when it is missing, damaged, or (`names`) holds other tensors.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as reason:
+        raise error(_because(f"{path} cannot be read ({reason})", hint)) from reason
+    if names is not None and set(tensors) != set(names):
+        raise error(_because(f"{path} holds {sorted(tensors)}, not {sorted(names)}", hint))
+    return tensors, metadata
 
 
 def sha256(path: Path) -> str:

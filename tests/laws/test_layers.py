@@ -22,11 +22,12 @@ LAYERS = {
     "demo": 3,
     "training": 4,
     "analysis": 4,
-    "plots": 5,
-    "studies": 6,
-    "msae_dashboards": 6,
-    "cli": 7,
-    "__main__": 8,
+    "nested": 5,
+    "plots": 6,
+    "studies": 7,
+    "msae_dashboards": 7,
+    "cli": 8,
+    "__main__": 9,
 }
 
 ONLY_IMPORTERS = {
