@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Int
 from plotly.subplots import make_subplots
 
-from msae.plots.rate import DASHES, SYMBOLS, add_rate_curves
-from msae.plots.theme import BLUE, LINE_WIDTH, MARKER_SIZE, MUTED, PALETTE, panel_layout, template
-
-Records = Sequence[Mapping[str, Any]]
+from msae.plots.rate import add_rate_curves
+from msae.plots.theme import (
+    BLUE,
+    DASHES,
+    LINE_WIDTH,
+    MARKER_SIZE,
+    MUTED,
+    PALETTE,
+    SYMBOLS,
+    Records,
+    panel_layout,
+    template,
+)
 
 PANELS = (
     ("fvu", "Variance left unexplained", "FVU, fraction of variance"),

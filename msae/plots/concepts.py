@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from msae.plots.theme import DASHES, LINE_WIDTH, MARKER_SIZE, MUTED, PALETTE, level_color, template
-
-Records = Sequence[Mapping[str, Any]]
-SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x")
-OK, ALL = "ok", "all"
+from msae.analysis.concepts.concept_absorption_tables import ALL
+from msae.analysis.tables import Status
+from msae.plots.theme import DASHES, LINE_WIDTH, MARKER_SIZE, MUTED, PALETTE, SYMBOLS, Records, level_color, template
 
 
 def concepts_figure(probes: Mapping[str, Any], absorption: Mapping[str, Any]) -> go.Figure:
@@ -33,7 +31,7 @@ def concepts_figure(probes: Mapping[str, Any], absorption: Mapping[str, Any]) ->
 
 def add_separation(figure: go.Figure, concepts: Records, *, row: int, col: int) -> None:
     """A point for each measured concept and level, levels by colour and symbol."""
-    measured = [concept for concept in concepts if concept["status"] == OK]
+    measured = [concept for concept in concepts if concept["status"] == Status.OK]
     for level in range(max((len(concept["level_f1"]) for concept in measured), default=0)):
         own = [concept for concept in measured if concept["level_f1"][level] is not None]
         points = go.Scatter(

@@ -8,9 +8,7 @@ from typing import Literal
 
 import plotly.graph_objects as go
 
-from msae.plots.theme import LINE_WIDTH, MARKER_SIZE, PALETTE, template
-
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+from msae.plots.theme import DASHES, LINE_WIDTH, MARKER_SIZE, PALETTE, template
 
 
 @dataclass(frozen=True, kw_only=True)

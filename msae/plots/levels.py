@@ -9,13 +9,23 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from msae.analysis.levels.level_table import LevelRow, LevelTable
-from msae.plots.theme import BLUE, GREEN, LINE_WIDTH, MARKER_SIZE, MUTED, ORANGE, SKY, panel_layout, template
+from msae.plots.theme import (
+    BLUE,
+    GREEN,
+    LINE_WIDTH,
+    MARKER_SIZE,
+    MUTED,
+    ORANGE,
+    SKY,
+    fraction_ticks,
+    panel_layout,
+    template,
+)
 
 Rows = Sequence[LevelRow]
 Place = dict[str, int]
 
 PANEL_HEIGHT, COLUMNS = 420, 2
-ROUND_FRACTIONS = [digit * 10.0**power for power in range(-6, 1) for digit in (1, 2, 5)]
 
 
 def levels_figure(table: LevelTable) -> go.Figure:
@@ -111,8 +121,7 @@ def _rate(figure: go.Figure, rows: Rows, place: Place) -> None:
         )
         figure.add_trace(curve, **place)
     figure.update_xaxes(title="bits a token, upper bound", rangemode="tozero", **place)
-    ticks = {"tickvals": ROUND_FRACTIONS, "ticktext": [f"{fraction:g}" for fraction in ROUND_FRACTIONS]}
-    figure.update_yaxes(title="fraction lost, log scale", type="log", **ticks, **place)
+    figure.update_yaxes(title="fraction lost, log scale", type="log", **fraction_ticks(), **place)
 
 
 def _cross_entropy_lost(rows: Rows) -> tuple[str, list[float]]:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from msae.plots.theme import LINE_WIDTH, MARKER_SIZE, PALETTE, panel_layout, template
-
-Records = Sequence[Mapping[str, Any]]
-
-SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star")
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-ROUND = [digit * 10.0**power for power in range(-6, 1) for digit in (1, 2, 5)]
+from msae.plots.theme import (
+    DASHES,
+    LINE_WIDTH,
+    MARKER_SIZE,
+    PALETTE,
+    SYMBOLS,
+    Records,
+    fraction_ticks,
+    panel_layout,
+    template,
+)
 
 
 def rate_figure(series: Mapping[str, Records]) -> go.Figure:
@@ -70,8 +74,7 @@ def add_rate_curves(
             )
             figure.add_trace(curve, row=row, col=col)
     figure.update_xaxes(title="bits a token, upper bound", rangemode="tozero", row=row, col=col)
-    ticks = {"tickvals": ROUND, "ticktext": [f"{fraction:g}" for fraction in ROUND]}
-    figure.update_yaxes(type="log", **ticks, row=row, col=col)
+    figure.update_yaxes(type="log", **fraction_ticks(), row=row, col=col)
 
 
 def _fvu(record: Mapping[str, Any]) -> float | None:

@@ -9,8 +9,7 @@ from statistics import fmean, stdev
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from msae.plots.rate import SYMBOLS
-from msae.plots.theme import MARKER_SIZE, MUTED, PALETTE, template
+from msae.plots.theme import MARKER_SIZE, MUTED, PALETTE, SYMBOLS, template
 
 PANEL_HEIGHT, SPREAD = 330, 0.22
 

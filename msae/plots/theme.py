@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -14,7 +16,11 @@ PALETTE = (BLUE, ORANGE, GREEN, PURPLE, SKY, "#E69F00", "#000000")
 """Okabe and Ito's colours, told apart with any colour vision; figures also differ in marker and dash."""
 
 LEVEL_COLORS = (*PALETTE[:6], "#7b8794")
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star")
+
+Records = Sequence[Mapping[str, Any]]
+"""Rows of a table."""
 
 INK, MUTED, GRID = "#1f2933", "#52606d", "#e4e7eb"
 FONT = "Inter, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
@@ -69,6 +75,12 @@ def panel_layout(height: int, *, margin: dict[str, int] | None = None) -> dict[s
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
         "margin": margin or {"l": 56, "r": 12, "t": 30, "b": 44},
     }
+
+
+def fraction_ticks() -> dict[str, list[Any]]:
+    """Ticks at 1, 2 and 5 times powers of ten up to 10, for a logarithmic axis of fractions."""
+    values = [digit * 10.0**power for power in range(-6, 1) for digit in (1, 2, 5)]
+    return {"tickvals": values, "ticktext": [f"{value:g}" for value in values]}
 
 
 def level_color(level: int) -> str:

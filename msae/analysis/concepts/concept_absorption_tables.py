@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from msae.analysis.concepts.labelled import Labelled
-from msae.analysis.concepts.spelled import Spelling
-from msae.analysis.measurement import Result
 from msae.analysis.rendering import ShownTable, cell, written
 from msae.analysis.tables import WORD, Column, Status, TableSpec, lists
 from msae.core.means import mean, standard_error
+
+if TYPE_CHECKING:
+    from msae.analysis.concepts.labelled import Labelled
+    from msae.analysis.concepts.spelled import Spelling
+    from msae.analysis.measurement import Result
 
 ALL = "all"
 DEFINITIONS = ("saebench_full", "saebench_fraction", "probe_ablation", "main_silent")
