@@ -151,8 +151,8 @@ def _compared(
     codes = joined(tables)
     directions = torch.cat([unit_directions(sae) for sae in saes])
     origin = Origin.of(store, n_rows)
-    null = shifted(codes, origin)
-    found = match_latents(codes, null, directions, groups)
+    nulls = (shifted(codes, origin), shifted(codes, origin, seed=1))
+    found = match_latents(codes, nulls, directions, groups)
     live, often = (int((codes.counts >= least).sum()) for least in (1, MIN_TOKENS))
     notes += _elsewhere(series, store)
     if too_few := live - often:

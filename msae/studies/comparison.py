@@ -77,12 +77,6 @@ class Comparison:
         order = kept["matched"].map({BY_BOTH: 0, BY_COSINE: 1, BY_FIRING: 2}).to_numpy()
         return kept.iloc[np.lexsort((-kept["cosine"].to_numpy(), order))].reset_index(drop=True)
 
-    @property
-    def chance(self) -> dict[str, float | None]:
-        """The cosine and the phi above which a match counts: the 99.9th percentiles of the nulls. The phi is None
-        where no latent fires often enough to be matched by firing."""
-        return {name: _largest(self.overlap[name]) for name in ("least_cosine", "least_phi")}
-
     def figure(self) -> Any:
         """A plotly figure: FVU, CE recovered, L0 and dead by width, rate–distortion, and what is found again where."""
         from msae.plots.comparison import comparison_figure
@@ -121,12 +115,11 @@ class Comparison:
         ]
 
     def _summary(self) -> str:
-        cosine, phi = self.chance["least_cosine"], self.chance["least_phi"]
-        by_firing = f" or by phi of firing above {phi:.3f}" if phi is not None else ""
         return (
-            f"Latents on {self.n_tokens:,} tokens. Matched: each the other's nearest, by cosine above {cosine:.3f}"
-            f"{by_firing} (99.9th percentiles of the nulls). .figure() draws it; .levels, .matches, .overlap and .rate "
-            "are data frames."
+            f"Latents on {self.n_tokens:,} tokens. Matched: each the other's nearest, by cosine above least_cosine or "
+            "by phi of firing above least_phi (99.9th percentiles of the nearest in the nulls of the two groups); by "
+            "chance: how many matches these give. .figure() draws it; .levels, .matches, .overlap and .rate are data "
+            "frames."
         )
 
 
@@ -158,11 +151,6 @@ def rate_frame(series: Iterable[tuple[str, Sequence[Mapping[str, Any]]]]) -> pd.
 def overlap_frame(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> pd.DataFrame:
     """One row an ordered pair of groups (`msae.analysis.hierarchy.matching.overlap`), by their names."""
     return pd.DataFrame([{**row, "a": names[row["a"]], "b": names[row["b"]]} for row in rows])
-
-
-def _largest(values: pd.Series) -> float | None:
-    known = values.dropna()
-    return float(known.max()) if len(known) else None
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

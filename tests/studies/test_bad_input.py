@@ -101,9 +101,9 @@ def test_a_holdout_with_nan_is_refused(nested, tmp_path):
 
 def test_fewer_tokens_than_matching_by_firing_needs_are_said(nested):
     found = msae.compare_levels(nested.run, n_tokens=12, eval_tokens=12)
-    assert set(found.overlap["status"]) == {Status.FEW} and found.chance["least_phi"] is None
+    assert set(found.overlap["status"]) == {Status.FEW} and found.overlap["least_phi"].isna().all()
     assert any("live latents fire on fewer than 20 of these tokens" in note for note in found.notes)
-    assert "by phi" not in found._summary() and Status.FEW in found._repr_html_()
+    assert Status.FEW in found._repr_html_()
     assert all(map(math.isfinite, numbers(found.pairs)))
     found.figure()
     enough = msae.compare_levels(nested.run, n_tokens=4000, eval_tokens=500)

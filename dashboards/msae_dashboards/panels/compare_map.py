@@ -29,10 +29,9 @@ def render(tables: RunTables, address: Address) -> Component:
         )
         for a in places
     ]
-    chance = compared.chance(tables)
     said = (
-        f"Found again: each the other's nearest by cosine above {number(chance['least_cosine'], 2)}, or by phi of "
-        f"firing above {number(chance['least_phi'], 2)} (99.9th percentiles of the nulls). A cell picks two."
+        "Found again: each the other's nearest, by direction or by firing, and nearer than the nearest is by chance "
+        "(99.9th percentile for the two groups). A cell picks two."
     )
     caption = html.Caption("Share of live latents found again", className="hidden")
     return html.Div(
@@ -50,6 +49,8 @@ def _cell(compared: Compared, overlap: dict, a: int, b: int) -> Component:
     value = row["share"]
     text = "n/a" if value is None else share(value, 0)
     title = f"{row['matched']:,} of {row['live']:,} live latents are found again, {row['by_both']:,} by both measures"
+    if "expected" in row:
+        title += f"; chance gives {number(row['expected'], 1)}"
     here = (a, b) == (compared.a, compared.b)
     style = {"--s": round(value or 0.0, 2)}
     if here:

@@ -80,10 +80,9 @@ class Compared:
         return tables.table(f"level_{what}" if own else compared_table(self.name, f"compare_{what}"))
 
     def chance(self, tables: RunTables) -> dict[str, float | None]:
-        """The cosine and phi above which a match counts."""
-        overlap = self.table(tables, "overlap")
-        names = ("least_cosine", "least_phi")
-        return {name: pa.compute.max(overlap[name]).as_py() if name in overlap.column_names else None for name in names}
+        """The cosine and phi above which a match of the two sides counts; None where there is none or none was kept."""
+        row = self.overlap(tables).get((self.a, self.b), {})
+        return {name: row.get(name) for name in ("least_cosine", "least_phi")}
 
     def overlap(self, tables: RunTables) -> dict[tuple[int, int], dict[str, Any]]:
         """The rows of the table of overlaps, by the places of their sides."""

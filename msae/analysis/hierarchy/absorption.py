@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from msae.analysis.hierarchy.cosine_null import cosine_null
+from msae.analysis.hierarchy.direction_null import cosine_null
 from msae.analysis.hierarchy.edges import STEP, find_edges, with_steps
 from msae.analysis.hierarchy.residuals import residual_projections
 from msae.analysis.measurement import Figure, Result

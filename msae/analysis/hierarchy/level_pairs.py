@@ -44,13 +44,11 @@ class LevelPairs:
         """Tables ``level_pairs`` and ``level_overlap`` (two levels)."""
         level, codes, least = collected.level_of, collected.codes, collected.pair_settings.min_tokens
         groups = Groups(group=level, sae=np.zeros_like(level), level=level, latent=np.arange(len(level)), names=("",))
-        found = match_latents(
-            codes, collected.null_codes, collected.directions, groups, nearest=self.nearest, min_tokens=least
-        )
+        nulls = (collected.null_codes, collected.second_null_codes)
+        found = match_latents(codes, nulls, collected.directions, groups, nearest=self.nearest, min_tokens=least)
         summary: dict[str, Figure] = {
             "matched": int(pa.compute.count(found.pairs["matched"]).as_py()),
-            "least_cosine": found.least_cosine,
-            "least_phi": found.least_phi,
+            "matched_by_chance": sum(chance.expected for chance in found.chance.values()),
         }
         rows = overlap(found, codes, level, least)
         return Result(

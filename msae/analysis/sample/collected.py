@@ -64,6 +64,11 @@ class Levelled(ABC):
         return shifted(self.codes, self.origin, seed=self.seed, scratch=self.scratch)
 
     @cached_property
+    def second_null_codes(self) -> CodeTable:
+        """The codes, shifted anew: to count what a cut found on `null_codes` lets through."""
+        return shifted(self.codes, self.origin, seed=self.seed + 1, scratch=self.scratch)
+
+    @cached_property
     def null_pairs(self) -> Pairs:
         """The pairs kept of the shifted codes, by the same rule."""
         return find_pairs(self.null_codes, self.level_of, self.pair_settings)

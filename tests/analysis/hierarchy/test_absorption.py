@@ -7,7 +7,7 @@ import torch
 from msae.analysis.all_measurements import Absorption, Tree
 from msae.analysis.features.collection import collect
 from msae.analysis.hierarchy.absorption import close_pairs
-from msae.analysis.hierarchy.cosine_null import cosine_null
+from msae.analysis.hierarchy.direction_null import cosine_null
 from msae.analysis.tables import Status
 from msae.core.errors import ConfigError
 
