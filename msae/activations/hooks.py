@@ -43,6 +43,25 @@ def replacing_hook(name: str, function: Replacement, where: Replaceable) -> Call
     return hook
 
 
+def carried(replacing: Callable[..., Tensor]) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+    """A hook on a branch of the residual stream, and the hook that adds what it changed where the branch has come back.
+
+    TransformerLens 4 hooks the stream in the middle of a block where it enters the MLP's norm: what a hook puts there
+    goes into the MLP and not on in the stream.
+    """
+    change: list[Tensor] = []
+
+    def on_branch(tensor: Tensor, hook: Any) -> Tensor:
+        new = replacing(tensor, hook=hook)
+        change[:] = [new - tensor]
+        return new
+
+    def on_stream(tensor: Tensor, hook: Any) -> Tensor:
+        return tensor + change.pop()
+
+    return on_branch, on_stream
+
+
 @contextlib.contextmanager
 def attached(point: Any, function: Callable[..., Any]) -> Iterator[None]:
     """`function` called at the hook inside the block; other hooks there, and how they were set, stay as they are."""

@@ -16,8 +16,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from msae.activations.fingerprint import folder_fingerprint, parameter_fingerprint
-from msae.activations.hooks import Replaceable, attached, replacing_hook
+from msae.activations.hooks import Replaceable, attached, carried, replacing_hook
 from msae.activations.model_files import cached_commit, folder_of, local_folder
+from msae.activations.readout import direct_unembedding
 from msae.activations.source import ContextBatch, Replacement
 from msae.activations.tokenization import (
     ContextLayout,
@@ -142,6 +143,14 @@ class TransformerLensSource:
         """The matrix from the (normed) final residual stream to logits; None without a language head."""
         return self.model.W_U.detach() if self.has_language_head else None
 
+    def direct_unembedding(self, hook_name: str) -> Float[Tensor, "d_in vocab"]:
+        """The matrix from directions at a hook to what they say to the logits directly: into the residual stream,
+        through the final norm's gain (centred for a layer norm), into the unembedding; the norm's scale is left out.
+
+        Raises `SourceError` without a language head, and where the hook's space is not the residual stream's.
+        """
+        return direct_unembedding(self, hook_name)
+
     def contexts(self, documents: Iterable[Document]) -> Iterator[ContextBatch]:
         """Batches of contexts of `context_size` tokens, always the same for the same documents.
 
@@ -174,7 +183,9 @@ class TransformerLensSource:
         """The model's logits, with the activations at each hook of `replace` put through its function.
 
         Any hook of the model may be named. The function gets the activations and `batch.keep`; special positions keep
-        the activations they had, whatever it returns for them. Use `torch.no_grad()` unless you want gradients.
+        the activations they had, whatever it returns for them. What replaces the residual stream in the middle of a
+        block (`hook_resid_mid`) goes on in the stream as well as into the MLP, as in TransformerLens 3. Use
+        `torch.no_grad()` unless you want gradients.
         """
         with self.replacing(replace or {}, batch.keep):
             return self._forward(batch.token_ids, batch.attention)
@@ -193,9 +204,26 @@ class TransformerLensSource:
             if keep is None:
                 embedding = self.model.original_model.get_input_embeddings()
                 stack.callback(embedding.register_forward_pre_hook(where.see_tokens).remove)
+            hooks = []
             for name, function in replace.items():
-                stack.enter_context(attached(self.hook_point(name), replacing_hook(name, function, where)))
+                hook = replacing_hook(name, function, where)
+                if block := self._block_of_mid_stream(name):
+                    hook, carry = carried(hook)
+                    hooks.insert(0, (f"{block}.hook_out", carry))
+                hooks.append((name, hook))
+            for name, hook in hooks:
+                stack.enter_context(attached(self.hook_point(name), hook))
             yield
+
+    def _block_of_mid_stream(self, name: str) -> str | None:
+        """The block in whose middle the residual stream is hooked: there the hook is on the MLP's branch alone."""
+        mid = next((alias for alias in self.names_of(name) if alias.endswith(".hook_resid_mid")), None)
+        return mid.removesuffix(".hook_resid_mid") if mid else None
+
+    def names_of(self, name: str) -> list[str]:
+        """Every name of the hook that `name` names, the one its module has first."""
+        point = self.hook_point(name)
+        return [str(point.name), *(other for other, candidate in self._hook_points.items() if candidate is point)]
 
     def hook_point(self, name: str) -> HookPoint:
         """The hook of that name or alias. Without one, `SourceError` lists the nearest names."""

@@ -21,7 +21,7 @@ from msae.analysis.features import CollectSettings, collect
 from msae.analysis.sample import Collected, TokenText, join_saes
 from msae.analysis.tables import write_tables
 from msae.core.config import require, to_dict
-from msae.core.errors import EvaluationError, MsaeError
+from msae.core.errors import EvaluationError, MsaeError, SourceError
 from msae.core.files import write_json
 from msae.core.spec import SourceSpec
 from msae.plots.concepts import concepts_figure
@@ -89,7 +89,7 @@ def analyze_run(
         rows = _holdout(rows)
     settings = settings or CollectSettings()
     sae = run.load_sae(device=device)
-    text, unembedding, source, notes = _language(rows.spec, model, sae.d_in, device, force)
+    text, unembedding, source, notes = _language(rows.spec, model, device, force)
     run.results.mkdir(parents=True, exist_ok=True)
     collected = collect(
         sae,
@@ -189,9 +189,10 @@ def _holdout(store: ActivationStore) -> ActivationStore:
 
 
 def _language(
-    spec: SourceSpec, model: str | None, d_in: int, device: str | None, force: bool
-) -> tuple[TokenText | None, Float[Tensor, "d_model vocab"] | None, ActivationSource | None, list[str]]:
-    """The text of tokens, the unembedding and the model, where there is one, and what to say where there is not."""
+    spec: SourceSpec, model: str | None, device: str | None, force: bool
+) -> tuple[TokenText | None, Float[Tensor, "d_in vocab"] | None, ActivationSource | None, list[str]]:
+    """The text of tokens, the way from the hook to logits and the model, where there is one, and what to say where
+    there is not."""
     if spec.kind != "transformer_lens":
         return None, None, None, [f"Activations of kind {spec.kind!r}: tokens have no text, and there are no logits."]
     from msae.activations.reopen import reopen
@@ -203,7 +204,8 @@ def _language(
             raise
         said = "The model could not be opened, so tokens have no text, and there are neither logits nor cross-entropies"
         return None, None, None, [f"{said}: {error}"]
-    unembedding = source.unembedding()
-    fits = unembedding is not None and unembedding.shape[0] == d_in
-    notes = [] if fits else [f"There are no logits: {spec.hook_name} does not lead to an unembedding of its width."]
-    return TokenText(source.tokenizer), unembedding if fits else None, source, notes
+    text = TokenText(source.tokenizer)
+    try:
+        return text, source.direct_unembedding(spec.hook_name), source, []
+    except SourceError as error:
+        return text, None, source, [f"There are no logits: {error}."]

@@ -145,6 +145,39 @@ class TestReplacing:
         torch.testing.assert_close(logits[kept], expected[kept], rtol=1e-5, atol=2e-5)
         assert (logits - plain)[kept].abs().max() > 0.01
 
+    @pytest.mark.parametrize("architecture", ["gpt2", "llama", "gemma2"])
+    def test_what_replaces_the_stream_in_a_block_goes_on_in_the_stream(self, architecture, tiny_model):
+        """As by hand on the transformers model: the block's output is the new middle and what the MLP makes of it."""
+        source = opened(tiny_model(architecture))
+        batch = whole_batch(source)
+        middle = {}
+
+        def new_middle(x, keep):
+            return 0.5 * x + 1
+
+        def before_mlp(module, inputs):
+            middle["old"] = inputs[0]
+            middle["new"] = torch.where(batch.keep[..., None], new_middle(inputs[0], batch.keep), inputs[0])
+            return (middle["new"], *inputs[1:])
+
+        def after_block(module, inputs, output):
+            hidden = output[0] if isinstance(output, tuple) else output
+            hidden = hidden - middle["old"] + middle["new"]
+            return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
+
+        norm = {"gpt2": "ln_2", "llama": "post_attention_layernorm", "gemma2": "pre_feedforward_layernorm"}
+        with transformers_model(tiny_model(architecture)) as model:
+            block = layers_of(model)[1]
+            block.get_submodule(norm[architecture]).register_forward_pre_hook(before_mlp)
+            block.register_forward_hook(after_block)
+            expected = model(batch.token_ids).logits
+            for name in ("blocks.1.hook_resid_mid", "blocks.1.ln2.hook_in"):
+                logits = source.logits(batch, {name: new_middle})
+                torch.testing.assert_close(logits[batch.keep], expected[batch.keep], rtol=1e-5, atol=2e-5)
+            both = {name: lambda x, keep: 0 * x for name in ("blocks.1.hook_out", "blocks.1.hook_resid_mid")}
+            last = {"blocks.1.hook_out": lambda x, keep: 0 * x}
+            torch.testing.assert_close(source.logits(batch, both)[batch.keep], source.logits(batch, last)[batch.keep])
+
     def test_special_positions_keep_their_activations(self, gpt2):
         source = opened(gpt2, layer=1)
         batch = whole_batch(source)

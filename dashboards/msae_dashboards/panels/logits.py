@@ -40,5 +40,5 @@ PANEL = Panel(
     about="latent",
     needs=("features", "logits"),
     render=render,
-    hint="The decoder direction times the unembedding, the mean removed",
+    hint="The decoder direction through the final norm's gain and the unembedding, the mean removed",
 )

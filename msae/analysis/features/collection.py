@@ -78,7 +78,7 @@ def collect(
     n_tokens: int | None = None,
     settings: CollectSettings | None = None,
     text: TokenText | None = None,
-    unembedding: Float[Tensor, "d_model vocab"] | None = None,
+    unembedding: Float[Tensor, "d_in vocab"] | None = None,
     source: ActivationSource | None = None,
     scratch: Path | None = None,
     progress: bool = False,

@@ -1,8 +1,9 @@
-"""`logits`: the tokens that each latent's decoder direction speaks for and against, straight through the unembedding;
-`logit_histograms`: how those of the whole vocabulary are spread.
+"""`logits`: the tokens that each latent's decoder direction speaks for and against, straight through the final norm's
+gain and the unembedding; `logit_histograms`: how those of the whole vocabulary are spread.
 
-The final norm and the blocks between are left out, so this says what a latent does directly, and in units that compare
-within one latent only.
+The blocks between and the norm's scale are left out, so this says what a latent does directly, and in units that
+compare within one latent only. The matrix is `TransformerLensSource.direct_unembedding`: W_dec diag(γ) W_U, through W_O
+first for heads' outputs; where the hook's space does not lead into the residual stream there are no logits.
 """
 
 from __future__ import annotations
@@ -29,7 +30,11 @@ LOGITS = TableSpec(
     Column("rank", pa.int16(), "0 is the largest (top) or the smallest (bottom)"),
     Column("token_id", pa.int32(), "the token"),
     Column("token", WORD, "its text; null without a tokenizer"),
-    Column("logit", pa.float32(), "decoder direction times the token's column of the unembedding, the mean removed"),
+    Column(
+        "logit",
+        pa.float32(),
+        "decoder direction through the final norm's gain and the token's unembedding, the mean removed",
+    ),
 )
 
 LOGIT_HISTOGRAMS = TableSpec(
@@ -45,13 +50,15 @@ LOGIT_HISTOGRAMS = TableSpec(
 @torch.no_grad()
 def direct_logits(
     W_dec: Float[Tensor, "d_sae d_in"],
-    unembedding: Float[Tensor, "d_model vocab"],
+    unembedding: Float[Tensor, "d_hook vocab"],
     count: int,
     text: TokenText | None = None,
     *,
     n_bins: int = 40,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The columns of `LOGITS`, `count` tokens on either side, and of `LOGIT_HISTOGRAMS`.
+
+    `unembedding`: from directions at the hook (d_hook = d_in) to logits.
 
     Raises `MismatchError` when the widths differ.
     """
@@ -63,12 +70,12 @@ def direct_logits(
     n_vocab = unembedding.shape[1]
     count = min(count, n_vocab)
     U = unembedding.to(W_dec.device, W_dec.dtype)
-    U = U - U.mean(1, keepdim=True)
     ids: dict[bool, list[Tensor]] = {True: [], False: []}
     values: dict[bool, list[Tensor]] = {True: [], False: []}
     spread: list[tuple[Tensor, Tensor, Tensor]] = []
     for directions in W_dec.detach().split(max(1, BLOCK_NUMBERS // n_vocab)):
         logits = directions @ U
+        logits -= logits.mean(1, keepdim=True)
         for largest in (True, False):
             found = logits.topk(count, dim=1, largest=largest)
             ids[largest].append(found.indices.cpu())
