@@ -45,6 +45,7 @@ _HOMES = {
     "TransformerLensSource": "msae.activations.transformer_lens",
     "Tree": "msae.analysis.all_measurements",
     "Unnested": "msae.sae",
+    "adopt": "msae.studies.adopt",
     "along": "msae.analysis.interventions.steering",
     "analyze_run": "msae.studies.analyze_run",
     "collect": "msae.analysis.features.collection",
@@ -141,6 +142,7 @@ if TYPE_CHECKING:
         load,
         save,
     )
+    from msae.studies.adopt import adopt
     from msae.studies.analyze_run import analyze_run
     from msae.studies.compare import compare_levels, compare_runs
     from msae.studies.demo import DemoSettings, run_demo

@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import OmitSubcommandPrefixes, subcommand
 
+from msae.cli.adopt import Adopt
 from msae.cli.analyze import Analyze
 from msae.cli.compare import Compare
 from msae.cli.dashboard import Dashboard, ExportHtml
@@ -22,6 +23,7 @@ Command = (
     Annotated[Demo, subcommand("demo")]
     | Annotated[Harvest, subcommand("harvest")]
     | Annotated[Train, subcommand("train")]
+    | Annotated[Adopt, subcommand("adopt")]
     | Annotated[Eval, subcommand("eval")]
     | Annotated[Analyze, subcommand("analyze")]
     | Annotated[Compare, subcommand("compare")]

@@ -63,6 +63,14 @@ class RunRecord:
         return self.config.get("msae_version")
 
     @property
+    def adopted(self) -> dict[str, Any]:
+        """Of an SAE that was not trained here: ``path``, ``format``, ``model``, ``hook_name``; else nothing."""
+        value = self.config.get("adopted", {})
+        if not isinstance(value, dict):
+            raise self._unreadable("adopted", f"{value!r} is not an object")
+        return value
+
+    @property
     def store_path(self) -> Path:
         """Where the store lay that the run was trained on."""
         return Path(self._store("path"))

@@ -27,6 +27,7 @@ from msae.sae.autoencoder import LevelRecord, SparseAutoencoder
 from msae.sae.formats import as_sparse_autoencoder, read_foreign
 from msae.sae.metrics import LevelAccumulator
 from msae.sae.nesting import NESTINGS
+from msae.sae.pointer import read_pointer
 from msae.sae.reorder import with_widths
 
 FORMAT_VERSION = 1
@@ -81,13 +82,19 @@ def load(
     path = Path(path)
     if not holds_sae(path) and RunFolder(path).is_finished:
         path = RunFolder(path).sae
-    if not _is_ours(path):
+    pointer = read_pointer(path) if holds_sae(path) else None
+    if pointer:
+        target, named, source = pointer
+        sae = load(target, widths=named if widths is None else widths, device=device, check=check)
+        sae.source = source
+        return sae
+    if not is_ours(path):
         return as_sparse_autoencoder(read_foreign(path), widths).to(device)
     sae = _load_own(path, check=check)
     return (sae if widths is None else with_widths(sae, widths)).to(device)
 
 
-def _is_ours(path: Path) -> bool:
+def is_ours(path: Path) -> bool:
     """Whether msae saved this, or SAELens saved again what msae had: its metadata then still has ours."""
     if not holds_sae(path):
         return False

@@ -67,10 +67,14 @@ def _run(run: Run) -> str:
     results = sorted(run.results.glob("[!.]*"))
     lines = {
         "state": "finished" if run.is_finished else "unfinished: the same training command with --resume goes on",
-        "tokens": f"{done:,} of {run.train_config.n_tokens:,}",
+        "tokens": f"{done:,} of {run.train_config.n_tokens:,}" if not run.adopted else "not trained here",
         "store": str(run.store_path) + ("" if run.store_path.exists() else f" (not there, seen from {Path.cwd()})"),
         "results": f"{len(results)} files, below" if results else f"none yet: msae eval and msae analyze {run.path}",
     }
+    if run.adopted:
+        lines["adopted"] = f"{run.adopted['path']} ({run.adopted['format']}), prefix widths named by the " + str(
+            run.adopted["widths_named_by"]
+        )
     if baselines := independent_runs(run):
         lines["independent"] = ", ".join(_baseline(width, baseline) for width, baseline in baselines.items())
     if run.folder.levels.is_file():

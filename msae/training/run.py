@@ -33,7 +33,9 @@ class Run(RunRecord):
 
     @cached_property
     def train_config(self) -> TrainConfig:
-        """The training part of the config; `CheckpointError` when it is not one."""
+        """The training part of the config; `CheckpointError` when it is not one, or the SAE was not trained here."""
+        if self.adopted:
+            raise CheckpointError(f"{self.path} was adopted from {self.adopted.get('path')}: it was not trained here")
         try:
             return from_dict(TrainConfig, self.config["training"])
         except ConfigError as error:
