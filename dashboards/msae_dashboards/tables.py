@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 from msae.analysis.hierarchy.branches import Branches
 from msae.analysis.levels.level_table import LevelTable
 from msae.core.errors import EvaluationError, MsaeError
+from msae.core.files import read_json
 from msae.runs.layout import is_compared_table
 from msae.training import Run
 from msae_dashboards.feature_index import FeatureIndex
@@ -82,7 +82,7 @@ class RunTables:
 
     def analysis(self) -> dict[str, Any]:
         """What was analyzed, headline figures with their nulls, and notes."""
-        return self._read(ANALYSIS, "json", lambda path: json.loads(path.read_text(encoding="utf-8")))
+        return self._read(ANALYSIS, "json", lambda path: read_json(path, EvaluationError))
 
     def table(self, name: str) -> pa.Table:
         """A whole table. For those that grow with the dictionary times a constant (``examples``) use `rows`."""
@@ -115,8 +115,8 @@ class RunTables:
         found = {}
         for comparison in self.run.folder.comparisons():
             try:
-                found[comparison.name] = json.loads(comparison.about.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
+                found[comparison.name] = read_json(comparison.about, EvaluationError)
+            except EvaluationError:
                 continue
         return found
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import json
 import os
 import shutil
 import warnings
@@ -22,15 +21,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from msae.activations.harvest_display import display, report
-from msae.activations.manifest import FORMAT, FORMAT_VERSION, HOLDOUT, MANIFEST, PROGRESS, HarvestSettings, is_debris
+from msae.activations.harvest_state import HarvestState
+from msae.activations.manifest import HOLDOUT, MANIFEST, PROGRESS, HarvestSettings, is_debris
 from msae.activations.plan import DEFAULT_SHARD_ROWS, HarvestRequest, default_holdout_tokens, plan
 from msae.activations.shards import DTYPES
 from msae.activations.source import ActivationSource, ContextBatch
 from msae.activations.store import ActivationStore
 from msae.activations.writer import StoreWriter
-from msae.core.config import to_dict
 from msae.core.errors import ConfigError, CorpusError, DiskError, SourceError, StoreError
-from msae.core.files import write_json
 from msae.core.spec import SourceSpec
 from msae.data.documents import Document
 
@@ -133,7 +131,7 @@ class _Harvest:
         self.contexts = 0
         self.digest = ""
         if (root / PROGRESS).is_file():
-            self._restore(_read_progress(root / PROGRESS))
+            self._restore(HarvestState.read(root / PROGRESS))
 
     @property
     def rows_done(self) -> int:
@@ -202,7 +200,7 @@ class _Harvest:
             for hook, writer in self.train.items():
                 holdout = self.held_out[hook] if self.held_out[hook].n_rows else None
                 if holdout is not None:
-                    holdout.finish(names, corpus, self._settings())
+                    holdout.finish(names, corpus, self._settings(), is_holdout=True)
                 writer.finish(names, corpus, self._settings(), holdout)
         (self.root / PROGRESS).unlink()
         if self.rows_done < self.request.n_tokens:
@@ -220,42 +218,31 @@ class _Harvest:
             self._save()
 
     def _save(self) -> None:
-        write_json(
-            self.root / PROGRESS,
-            {
-                "format": FORMAT,
-                "format_version": FORMAT_VERSION,
-                "request": to_dict(self.request),
-                "specs": {hook: to_dict(spec) for hook, spec in self.specs.items()},
-                "batches": self.batches,
-                "contexts": self.contexts,
-                "digest": self.digest,
-                "train": {hook: writer.state() for hook, writer in self.train.items()},
-                "held_out": {hook: writer.state() for hook, writer in self.held_out.items()},
-            },
+        state = HarvestState(
+            request=self.request,
+            specs=self.specs,
+            batches=self.batches,
+            contexts=self.contexts,
+            digest=self.digest,
+            train={hook: writer.state() for hook, writer in self.train.items()},
+            held_out={hook: writer.state() for hook, writer in self.held_out.items()},
         )
+        state.write(self.root / PROGRESS)
 
-    def _restore(self, state: dict) -> None:
-        differences = [
-            f"{name}: {value!r}, now {now!r}"
-            for name, now in to_dict(self.request).items()
-            if (value := state["request"].get(name)) != now
-        ]
-        before = {hook: SourceSpec(**values) for hook, values in state["specs"].items()}
-        if before.keys() != self.specs.keys():
-            differences.append(f"hooks: {sorted(before)}, now {sorted(self.specs)}")
-        else:
-            differences += [line for hook, spec in before.items() for line in spec.differences(self.specs[hook])]
+    def _restore(self, state: HarvestState) -> None:
+        differences = state.differences(self.request, self.specs)
+        if differences and state.is_empty:
+            return
         if differences:
             raise StoreError(
                 f"{self.root} holds a harvest begun with other settings ({'; '.join(differences)}). Call it with those "
                 "to go on, choose another folder, or "
                 "remove this one: --replace on the command line, manifest.remove_store(path) in Python."
             )
-        self.batches, self.contexts, self.digest = state["batches"], state["contexts"], state["digest"]
+        self.batches, self.contexts, self.digest = state.batches, state.contexts, state.digest
         for hook in self.specs:
-            self.train[hook].restore(state["train"][hook])
-            self.held_out[hook].restore(state["held_out"][hook])
+            self.train[hook].restore(state.train[hook])
+            self.held_out[hook].restore(state.held_out[hook])
 
     def _settings(self) -> HarvestSettings:
         return HarvestSettings(
@@ -294,16 +281,6 @@ class _Names:
         for document in self._documents:
             self.names.append(document.name)
             yield document
-
-
-def _read_progress(path: Path) -> dict:
-    try:
-        state = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise StoreError(f"{path} is not the progress of a harvest ({error}): choose another folder") from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT or state.get("format_version") != FORMAT_VERSION:
-        raise StoreError(f"{path} is not the progress of a harvest by this version of msae: choose another folder")
-    return state
 
 
 def _require_free(folder: Path, root: Path) -> None:

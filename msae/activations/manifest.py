@@ -17,7 +17,6 @@ No file holds a time or a host, so that the same harvest always writes the same 
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +26,7 @@ from msae.activations.norms import NormSummary
 from msae.activations.shards import DTYPES, RESTORE
 from msae.core.config import from_dict, require
 from msae.core.errors import ConfigError, StoreError
-from msae.core.files import sha256
+from msae.core.files import json_text, read_json, sha256
 from msae.core.spec import SourceSpec
 
 FORMAT = "msae activation store"
@@ -80,7 +79,7 @@ class Manifest:
 
     `context_rows`: contexts a shard, for a holdout; empty otherwise. `norms`: how the rows' norms are spread.
     `rounding`: Σ‖x − x̃‖² / Σ‖x‖² of the rows x̃ on disk against the rows x that the source gave. Both are None in
-    stores of version 1.
+    stores of version 1. `msae_version`: who wrote it (None: 0.1.0 or before); it is no part of the fingerprint.
     """
 
     spec: SourceSpec
@@ -97,6 +96,7 @@ class Manifest:
     files: dict[str, FileRecord] = field(default_factory=dict)
     format: str = FORMAT
     format_version: int = FORMAT_VERSION
+    msae_version: str | None = None
 
     def __post_init__(self) -> None:
         require(self.format == FORMAT, "format", self.format, repr(FORMAT))
@@ -111,30 +111,20 @@ class Manifest:
 
     @classmethod
     def read(cls, path: Path) -> tuple[Manifest, str]:
-        """The manifest of the store at `path` and its fingerprint (the SHA-256 of ``manifest.json``).
+        """The manifest of the store at `path` and its fingerprint (`_fingerprint`).
 
         Raises `StoreError` when there is no store, it is unfinished, or the manifest is not one.
         """
         _require_finished(path)
-        content = (path / MANIFEST).read_bytes()
+        file = path / MANIFEST
+        values = read_json(file, StoreError, hint=RESTORE)
         try:
-            values = json.loads(content)
-            if not isinstance(values, dict) or values.get("format") != FORMAT:
+            if values.get("format") != FORMAT:
                 raise ConfigError(f"it does not say {FORMAT!r}")
-            nested: dict[str, Any] = {
-                "spec": from_dict(SourceSpec, values["spec"]),
-                "harvest": from_dict(HarvestSettings, values["harvest"]),
-                "files": {name: from_dict(FileRecord, record) for name, record in values["files"].items()},
-            }
-            if values.get("norms") is not None:
-                nested["norms"] = from_dict(NormSummary, values["norms"])
-            manifest = from_dict(cls, values | nested)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            reason = f"missing {error}" if isinstance(error, KeyError) else str(error)
-            raise StoreError(
-                f"{path / MANIFEST} is not the manifest of an activation store: {reason}. {RESTORE}"
-            ) from error
-        return manifest, hashlib.sha256(content).hexdigest()
+            manifest = from_dict(cls, values)
+        except ConfigError as error:
+            raise StoreError(f"{file} is not the manifest of an activation store: {error}. {RESTORE}") from error
+        return manifest, _fingerprint(values, file)
 
     def check_sizes(self, path: Path) -> None:
         """Raise `StoreError` naming every file that is missing or has another size than it was written with."""
@@ -205,6 +195,12 @@ def _require_finished(path: Path) -> None:
     if inside:
         raise StoreError(f"{path} holds {len(inside)} stores, one a hook: open one of {inside}")
     raise StoreError(f"{path} has no {MANIFEST}, so it is not an activation store (or not a finished one)")
+
+
+def _fingerprint(values: dict[str, Any], path: Path) -> str:
+    """SHA-256 of the manifest as it would be without the version of msae that wrote it: the store is the same one."""
+    content = json_text({name: value for name, value in values.items() if name != "msae_version"}, path)
+    return hashlib.sha256(content.encode("utf-8")).hexdigest()
 
 
 def _refuse(path: Path, wrong: list[str]) -> None:

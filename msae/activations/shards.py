@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from msae.core.errors import StoreError
+from msae.core.files import parse_json
 
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 _SAFETENSORS_DTYPES = {
@@ -40,7 +40,7 @@ def map_tensors(path: Path) -> dict[str, Tensor]:
         mapped = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
         tensors = {name: _view(mapped[body:], entry) for name, entry in entries.items()}
         ends = [entry["data_offsets"][1] for entry in entries.values()]
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, StoreError) as error:
         raise StoreError(f"{path} cannot be read as a safetensors file ({error}). {RESTORE}") from error
     if size != body + max(ends, default=0):
         raise StoreError(f"{path} has {size} bytes, its header says {body + max(ends, default=0)}. {RESTORE}")
@@ -55,7 +55,8 @@ def _read_header(path: Path, size: int) -> tuple[dict[str, Any], int]:
         length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
         if size < _LENGTH_BYTES + length:
             raise ValueError("it ends inside its header")
-        return json.loads(file.read(length)), _LENGTH_BYTES + length
+        header = parse_json(file.read(length).decode("utf-8"), "its header", StoreError)
+        return header, _LENGTH_BYTES + length
 
 
 def _view(body: Tensor, entry: dict[str, Any]) -> Tensor:

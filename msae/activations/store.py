@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from msae.activations.shards import DTYPES, RESTORE, map_tensors
 from msae.activations.source import ContextBatch
 from msae.core.config import require
 from msae.core.errors import StoreError
+from msae.core.files import read_json
 from msae.core.spec import SourceSpec
 
 
@@ -154,7 +154,7 @@ class ActivationStore:
 
     def document_names(self) -> list[str]:
         """The names of the documents, so that ``names[tokens.document]`` tells where a row is from."""
-        return json.loads((self.path / DOCUMENTS).read_text(encoding="utf-8"))
+        return read_json(self.path / DOCUMENTS, StoreError, expected=list, hint=RESTORE)
 
     def contexts(self, batch_size: int = 16) -> Iterator[ContextBatch]:
         """The full contexts of a holdout, special tokens included, in the order read.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -22,12 +23,34 @@ from msae.activations.norms import NormSummary, norms_of, summarize_norms
 from msae.activations.shards import RESTORE, map_tensors
 from msae.activations.source import ContextBatch
 from msae.core.config import to_dict
-from msae.core.errors import StoreError
+from msae.core.errors import ConfigError, StoreError
 from msae.core.files import write_json, write_tensors
 from msae.core.numerics import float64
 from msae.core.spec import SourceSpec
+from msae.core.version import __version__
 
 _PADDING = {"token_ids": 0, "document": -1, "offset": -1, "attention": False}
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriterState:
+    """What a `StoreWriter` needs to go on after its last flush. Sums as hex, so exact."""
+
+    shard_rows: tuple[int, ...]
+    context_rows: tuple[int, ...]
+    n_documents: int
+    files: dict[str, FileRecord]
+    sum: tuple[str, ...]
+    sum_of_squares: tuple[str, ...]
+    sum_of_errors: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("sum", "sum_of_squares", "sum_of_errors"):
+            for value in getattr(self, name):
+                try:
+                    float.fromhex(value)
+                except ValueError as error:
+                    raise ConfigError(f"{name} holds {value!r}: expected a number in hex") from error
 
 
 class StoreWriter:
@@ -104,9 +127,18 @@ class StoreWriter:
             self._contexts = []
 
     def finish(
-        self, names: list[str], corpus: str, settings: HarvestSettings, holdout: StoreWriter | None = None
+        self,
+        names: list[str],
+        corpus: str,
+        settings: HarvestSettings,
+        holdout: StoreWriter | None = None,
+        *,
+        is_holdout: bool = False,
     ) -> None:
-        """Write the mean, the documents' names and, last, the manifest. Everything pending must have been flushed."""
+        """Write the mean, the documents' names and, last, the manifest. Everything pending must have been flushed.
+
+        `holdout`: the finished holdout of this store; `is_holdout`: this store is one itself.
+        """
         self._write(MEAN, {"mean": self._sum / self.n_rows})
         known = names[: self.n_documents]
         unnamed = [f"{self.spec.model}[{index}]" for index in range(len(known), self.n_documents)]
@@ -128,35 +160,38 @@ class StoreWriter:
             norms=self._norm_summary(),
             rounding=self.rounding,
             files=dict(sorted(self.files.items())),
+            msae_version=__version__,
         )
-        write_json(self.path / MANIFEST, to_dict(manifest))
+        values = to_dict(manifest)
+        if is_holdout:
+            del values["msae_version"]  # its checksum is part of the store's fingerprint, which no version changes
+        write_json(self.path / MANIFEST, values)
 
-    def state(self) -> dict[str, Any]:
-        """What `restore` needs to go on after the last flush, as JSON values (floats as hex, so exact)."""
-        return {
-            "shard_rows": self.shard_rows,
-            "context_rows": self.context_rows,
-            "n_documents": self.n_documents,
-            "files": {name: to_dict(record) for name, record in self.files.items()},
-            "sum": [value.hex() for value in self._sum.tolist()],
-            "sum_of_squares": [value.hex() for value in self._sum_of_squares.tolist()],
-            "sum_of_errors": [value.hex() for value in self._sum_of_errors.tolist()],
-        }
+    def state(self) -> WriterState:
+        """What `restore` needs to go on after the last flush."""
+        return WriterState(
+            shard_rows=tuple(self.shard_rows),
+            context_rows=tuple(self.context_rows),
+            n_documents=self.n_documents,
+            files=dict(self.files),
+            sum=tuple(value.hex() for value in self._sum.tolist()),
+            sum_of_squares=tuple(value.hex() for value in self._sum_of_squares.tolist()),
+            sum_of_errors=tuple(value.hex() for value in self._sum_of_errors.tolist()),
+        )
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: WriterState) -> None:
         """Go on from `state`. Raises `StoreError` when a shard written before is missing or has changed its size."""
-        self.shard_rows, self.context_rows = list(state["shard_rows"]), list(state["context_rows"])
-        self.n_rows, self.n_documents = sum(self.shard_rows), state["n_documents"]
-        self.files = {name: FileRecord(**record) for name, record in state["files"].items()}
-        self._sum = _from_hex(state["sum"])
-        self._sum_of_squares = _from_hex(state["sum_of_squares"])
-        self._sum_of_errors = _from_hex(state["sum_of_errors"])
-        for name, record in self.files.items():
-            file = self.path / name
-            if not file.is_file() or file.stat().st_size != record.bytes:
-                raise StoreError(
-                    f"cannot go on with the harvest in {self.path}: {name} is not as it was written. {RESTORE}"
-                )
+        self.shard_rows, self.context_rows = list(state.shard_rows), list(state.context_rows)
+        self.n_rows, self.n_documents = sum(self.shard_rows), state.n_documents
+        self.files = dict(state.files)
+        sums = [_from_hex(values) for values in (state.sum, state.sum_of_squares, state.sum_of_errors)]
+        wrong = [name for name, record in self.files.items() if not _is_of_size(self.path / name, record.bytes)]
+        if wrong or any(len(values) != self.spec.d_in for values in sums):
+            what = wrong[0] if wrong else "its progress"
+            raise StoreError(
+                f"cannot go on with the harvest in {self.path}: {what} is not as it was written. {RESTORE}"
+            )
+        self._sum, self._sum_of_squares, self._sum_of_errors = sums
 
     def _norm_summary(self) -> NormSummary:
         shards = [self.path / shard_name("tokens", shard) for shard in range(len(self.shard_rows))]
@@ -173,7 +208,11 @@ def _column_sums(rows: Float[Tensor, "rows d_in"], exact: Float[Tensor, "rows d_
     return x.sum(dim=0), x.square().sum(dim=0), (float64(exact) - x).square().sum(dim=0)
 
 
-def _from_hex(values: list[str]) -> Float[Tensor, " d_in"]:
+def _is_of_size(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
+
+
+def _from_hex(values: Sequence[str]) -> Float[Tensor, " d_in"]:
     return torch.tensor([float.fromhex(value) for value in values], dtype=torch.float64)
 
 

@@ -1,3 +1,3 @@
-"""The version of msae, which everything it writes says."""
+"""The version of msae: what the package is built as, and what everything it writes says."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

@@ -7,8 +7,8 @@ probe.safetensors        a few rows of activations, for the self-check on load
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from msae.core.config import from_dict, from_typed_dict, to_dict, to_typed_dict
 from msae.core.errors import CheckpointError, ConfigError
-from msae.core.files import write_json, write_tensors
+from msae.core.files import read_json, write_json, write_tensors
 from msae.core.spec import SourceSpec
 from msae.core.version import __version__
 from msae.runs.layout import SAE_CONFIG, RunFolder, holds_sae
@@ -26,7 +26,7 @@ from msae.sae.activation_fns import ACTIVATION_FNS, ActivationFunction, BatchTop
 from msae.sae.autoencoder import LevelRecord, SparseAutoencoder
 from msae.sae.formats import as_sparse_autoencoder, read_foreign
 from msae.sae.metrics import LevelAccumulator
-from msae.sae.nesting import NESTINGS
+from msae.sae.nesting import NESTINGS, Nesting
 from msae.sae.pointer import read_pointer
 from msae.sae.reorder import with_widths
 
@@ -40,6 +40,23 @@ ARCHITECTURES: dict[type[ActivationFunction], str] = {
 }
 MAX_PROBE_ROWS = 256
 L0_TOLERANCE, FVU_TOLERANCE = 0.02, 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What msae keeps of an SAE in ``metadata.msae``, besides SAELens' fields.
+
+    `version`: of the msae that saved it. `recorded`: figures of every level on held-out rows; `probe`: the same on the
+    stored probe rows.
+    """
+
+    activation_fn: Mapping[str, Any]
+    nesting: Mapping[str, Any]
+    source: SourceSpec | None = None
+    recorded: tuple[LevelRecord, ...] = ()
+    probe: tuple[LevelRecord, ...] | None = None
+    format_version: int = FORMAT_VERSION
+    version: str | None = None
 
 
 def save(sae: SparseAutoencoder, path: str | Path, probe: Float[Tensor, "rows d_in"] | None = None) -> Path:
@@ -104,7 +121,7 @@ def is_ours(path: Path) -> bool:
 
 def _load_own(path: Path, *, check: bool) -> SparseAutoencoder:
     config = _read_config(path / SAE_CONFIG)
-    ours = config.get("metadata", {}).get("msae", {})
+    ours = _record(config, path / SAE_CONFIG)
     tensors = _read_tensors(path / "sae_weights.safetensors")
     sae = _described(config, ours, path / SAE_CONFIG)
     expected = {name: tuple(parameter.shape) for name, parameter in sae.named_parameters() if name in tensors}
@@ -120,21 +137,40 @@ def _load_own(path: Path, *, check: bool) -> SparseAutoencoder:
     with torch.no_grad():
         for name, tensor in tensors.items():
             sae.get_parameter(name).copy_(tensor)
-    if ours.get("source"):
-        sae.source = from_dict(SourceSpec, ours["source"])
-    sae.recorded = tuple(from_dict(LevelRecord, record) for record in ours.get("recorded", ()))
+    sae.source, sae.recorded = ours.source, ours.recorded
     sae.eval()
-    if check and "probe" in ours:
-        _self_check(sae, path, ours["probe"])
+    if check and ours.probe is not None:
+        _self_check(sae, path, ours.probe)
     return sae
 
 
-def _described(config: dict[str, Any], ours: dict[str, Any], path: Path) -> SparseAutoencoder:
+def written_by(path: str | Path) -> str:
+    """What saved the SAE in the folder `path`: msae with its version, or another program."""
+    path = Path(path)
+    if not _is_ours(path):
+        return "another program"
+    version = _record(_read_config(path / SAE_CONFIG), path / SAE_CONFIG).version
+    return f"msae {version or '0.1.0 or before'}"
+
+
+def _record(config: dict[str, Any], path: Path) -> Record:
+    """Ours of a ``cfg.json``."""
+    found = config["metadata"]["msae"]
+    version = found.get("format_version", FORMAT_VERSION) if isinstance(found, dict) else FORMAT_VERSION
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise CheckpointError(f"this SAE has format {version}, this msae reads up to {FORMAT_VERSION}: upgrade msae")
+    try:
+        return from_dict(Record, found)
+    except ConfigError as error:
+        raise CheckpointError(f"{path} does not describe an SAE: {error}; was it edited? Copy it again") from error
+
+
+def _described(config: dict[str, Any], ours: Record, path: Path) -> SparseAutoencoder:
     """The SAE that ``cfg.json`` calls for, its weights not yet read."""
     try:
         dtype = getattr(torch, str(config["dtype"]).removeprefix("torch."))
         return SparseAutoencoder(config["d_in"], config["d_sae"], *_parts(ours), dtype=dtype)
-    except (ConfigError, KeyError, TypeError, AttributeError) as error:
+    except (ConfigError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} does not describe an SAE: {error}; was it edited? Copy it again") from error
 
 
@@ -192,12 +228,8 @@ def _transformer_lens_3_name(hook_name: str) -> str:
     return f"{block}.hook_resid_post" if is_block else hook_name
 
 
-def _parts(ours: dict[str, Any]) -> tuple[ActivationFunction, Any]:
-    """The activation function and nesting."""
-    version = ours.get("format_version", FORMAT_VERSION)
-    if version > FORMAT_VERSION:
-        raise CheckpointError(f"this SAE has format {version}, this msae reads up to {FORMAT_VERSION}: upgrade msae")
-    return from_typed_dict(ACTIVATION_FNS, ours["activation_fn"]), from_typed_dict(NESTINGS, ours["nesting"])
+def _parts(ours: Record) -> tuple[ActivationFunction, Nesting]:
+    return from_typed_dict(ACTIVATION_FNS, ours.activation_fn), from_typed_dict(NESTINGS, ours.nesting)
 
 
 def _architecture(fn: ActivationFunction) -> str:
@@ -208,16 +240,8 @@ def _architecture(fn: ActivationFunction) -> str:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(config, dict):
-            raise TypeError("not an object")
-        missing = {"architecture", "d_in", "d_sae", "dtype"} - set(config)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} does not exist: {path.parent} is not a saved SAE") from error
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{path} is not readable JSON ({error}); was it cut off?") from error
-    if missing:
+    config = read_json(path, CheckpointError, hint=f"{path.parent} is not a saved SAE, or was cut off")
+    if missing := {"architecture", "d_in", "d_sae", "dtype"} - set(config):
         raise CheckpointError(f"{path} lacks {sorted(missing)}: not a SAELens 6 folder")
     return config
 
@@ -243,8 +267,8 @@ def _probe_figures(sae: SparseAutoencoder, probe: Float[Tensor, "rows d_in"]) ->
     return [{"width": row.width, "l0": row.l0, "fvu": row.fvu} for row in accumulator.figures()]
 
 
-def _self_check(sae: SparseAutoencoder, path: Path, recorded: list[dict[str, Any]]) -> None:
-    if [figures.get("width") for figures in recorded] != list(sae.prefix_widths):
+def _self_check(sae: SparseAutoencoder, path: Path, recorded: Sequence[LevelRecord]) -> None:
+    if [figures.width for figures in recorded] != list(sae.prefix_widths):
         raise CheckpointError(
             f"{path / SAE_CONFIG} has levels {sae.prefix_widths}, its probe was measured on others: copy it again"
         )
@@ -252,15 +276,15 @@ def _self_check(sae: SparseAutoencoder, path: Path, recorded: list[dict[str, Any
     if probe is None or probe.ndim != 2 or probe.shape[1] != sae.d_in:
         raise CheckpointError(f"{path / 'probe.safetensors'} does not hold rows of width {sae.d_in}: copy it again")
     for measured, said in zip(_probe_figures(sae, probe), recorded, strict=True):
-        l0_off = abs(measured["l0"] - said["l0"]) > L0_TOLERANCE * max(1.0, said["l0"])
-        fvu_off = abs(measured["fvu"] - said["fvu"]) > FVU_TOLERANCE * max(1e-3, said["fvu"])
+        l0_off = abs(measured["l0"] - said.l0) > L0_TOLERANCE * max(1.0, said.l0)
+        fvu_off = abs(measured["fvu"] - said.fvu) > FVU_TOLERANCE * max(1e-3, said.fvu)
         if l0_off or fvu_off:
             raise CheckpointError(
-                f"{path} does not behave as when it was saved: at width {said['width']} the probe rows give "
-                f"L0 {measured['l0']:.3f} (recorded {said['l0']:.3f}) and FVU {measured['fvu']:.5f} "
-                f"(recorded {said['fvu']:.5f}). Its weights were changed or damaged; copy it again, "
+                f"{path} does not behave as when it was saved: at width {said.width} the probe rows give "
+                f"L0 {measured['l0']:.3f} (recorded {said.l0:.3f}) and FVU {measured['fvu']:.5f} "
+                f"(recorded {said.fvu:.5f}). Its weights were changed or damaged; copy it again, "
                 "or load(path, check=False) to look at it as it is."
             )
 
 
-__all__ = ["load", "save"]
+__all__ = ["load", "save", "written_by"]

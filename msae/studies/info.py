@@ -11,7 +11,8 @@ from msae.analysis.tables import table_footer
 from msae.core.errors import EvaluationError, MsaeError
 from msae.core.spec import SourceSpec
 from msae.runs.layout import RESULTS, TABLE_SUFFIX, RunFolder, holds_sae
-from msae.sae import SparseAutoencoder, load
+from msae.sae import load
+from msae.sae.checkpoint import written_by
 from msae.studies.independent import independent_runs
 from msae.training import Run
 
@@ -27,7 +28,7 @@ def describe(path: Path) -> str:
     if RunFolder(path).is_run:
         return _run(Run.open(path))
     if holds_sae(path):
-        return _sae(load(path))
+        return _sae(path)
     if not path.is_dir():
         raise UnknownFolderError(f"there is no folder {path} (looked from {Path.cwd()})")
     held = ", ".join(sorted(child.name for child in path.iterdir())[:8]) or "nothing"
@@ -46,14 +47,17 @@ def _store(store: ActivationStore) -> str:
             "holdout": f"{holdout.n_rows:,} rows" if holdout else "none",
             "documents": f"{len(store.document_names()):,}",
             "norms": store.norm_summary.line(store.n_rows),
+            "written by": _version(store.manifest.msae_version),
             "scale": f"{store.scale:.4g} (brings E||x||^2 to {store.d_in})",
             **_source(store.spec),
         },
     )
 
 
-def _sae(sae: SparseAutoencoder) -> str:
+def _sae(path: Path) -> str:
+    sae = load(path)
     lines = {"shape": f"d_in {sae.d_in}, d_sae {sae.d_sae:,}", "activation": str(sae.activation_fn)}
+    lines["written by"] = written_by(path)
     lines["nesting"] = str(sae.nesting)
     for level, width in enumerate(sae.prefix_widths):
         record = sae.recorded[level] if sae.recorded else None
@@ -66,6 +70,7 @@ def _run(run: Run) -> str:
     done = metrics[-1]["tokens"] if metrics else 0
     results = sorted(run.results.glob("[!.]*"))
     lines = {
+        "begun by": _version(run.version),
         "state": "finished" if run.is_finished else "unfinished: the same training command with --resume goes on",
         "tokens": f"{done:,} of {run.train_config.n_tokens:,}" if not run.adopted else "not trained here",
         "store": str(run.store_path) + ("" if run.store_path.exists() else f" (not there, seen from {Path.cwd()})"),
@@ -85,8 +90,12 @@ def _run(run: Run) -> str:
     if results:
         parts.append(_lines(f"results in {run.results}", {file.name: _result(file) for file in results}))
     if run.is_finished:
-        parts.append(_sae(run.load_sae()))
+        parts.append(_sae(run.folder.sae))
     return "\n\n".join(parts)
+
+
+def _version(version: str | None) -> str:
+    return f"msae {version or '0.1.0 or before'}"
 
 
 def _baseline(width: int, run: Run) -> str:

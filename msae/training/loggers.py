@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from msae.core.errors import ConfigError
+from msae.core.errors import CheckpointError, ConfigError
+from msae.core.files import parse_json
 from msae.runs.record import whole_lines
 
 
@@ -30,7 +31,7 @@ class JsonlLogger:
 
     def __init__(self, path: Path, resumed_at: int = 0) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        kept = [line for line in whole_lines(path) if json.loads(line)["step"] <= resumed_at]
+        kept = [line for line in whole_lines(path) if _step(line, path) <= resumed_at]
         path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
         self._file = path.open("a", encoding="utf-8")
 
@@ -116,3 +117,10 @@ class Stopwatch:
         rate = (tokens - self._tokens) / max(now - self._time, 1e-9)
         self._tokens, self._time = tokens, now
         return rate
+
+
+def _step(line: str, path: Path) -> int:
+    step = parse_json(line, f"a line of {path}", CheckpointError, hint="move the file away to go on").get("step")
+    if not isinstance(step, int):
+        raise CheckpointError(f"a line of {path} has no step: move the file away to go on")
+    return step

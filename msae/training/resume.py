@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msae.core.errors import CheckpointError
-from msae.core.files import write_tensors
+from msae.core.files import parse_json, write_tensors
 
 if TYPE_CHECKING:
     from msae.training.trainer import Trainer
@@ -33,7 +33,7 @@ def load_state(trainer: Trainer, folder: Path) -> None:
     path = folder / STATE
     try:
         with safe_open(path, framework="pt") as file:
-            values: dict[str, Any] = json.loads(file.metadata()["values"])
+            values = parse_json(file.metadata()["values"], f"the values in {path}", CheckpointError)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         trainer.load_state(tensors, values)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:

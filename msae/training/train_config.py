@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,9 +20,9 @@ class TrainConfig:
     as much as in all of them together. `auxk_residual`: ``per_level`` (dead latents of a level reconstruct that
     prefix's residual) or ``full`` (all dead latents reconstruct the last residual).
     `dead_after_tokens`: a latent silent for so long is dead; None means 10 million or a 30th of the run, if less.
-    `grad_clip`: largest gradient norm. `checkpoint_every`: tokens between checkpoints; None means a tenth of the run.
-    `log_every`: steps between lines of metrics. `kernel`: ``auto``, or one of `msae.sae.kernels`; `block`: the most
-    pre-activations it holds at once, None for its own choice (2 million on a CPU).
+    `grad_clip`: largest gradient norm, None for no limit. `checkpoint_every`: tokens between checkpoints; None means a
+    tenth of the run. `log_every`: steps between lines of metrics. `kernel`: ``auto``, or one of `msae.sae.kernels`;
+    `block`: the most pre-activations it holds at once, None for its own choice (2 million on a CPU).
     """
 
     n_tokens: int
@@ -35,7 +36,7 @@ class TrainConfig:
     auxk_every: int = 2
     auxk_residual: Literal["per_level", "full"] = "per_level"
     dead_after_tokens: int | None = None
-    grad_clip: float = 1.0
+    grad_clip: float | None = 1.0
     checkpoint_every: int | None = None
     log_every: int = 10
     kernel: Literal["auto", "reference", "sparse", "fused", "triton"] = "auto"
@@ -46,20 +47,24 @@ class TrainConfig:
         require(self.batch_size > 0, "batch_size", self.batch_size, "a positive number of rows a step")
         enough = self.n_tokens >= self.batch_size
         require(enough, "n_tokens", self.n_tokens, f"at least one batch of {self.batch_size} tokens")
-        require(self.lr is None or self.lr > 0, "lr", self.lr, "a positive learning rate, or None for the default rule")
+        lr = self.lr
+        require(lr is None or 0 < lr < math.inf, "lr", lr, "a positive learning rate, or None for the default rule")
         for name in ("warmup_fraction", "decay_fraction"):
             require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "a fraction of the run, from 0 to 1")
         both = self.warmup_fraction + self.decay_fraction
         require(both <= 1, "warmup_fraction + decay_fraction", both, "at most 1")
         for name in ("beta1", "beta2"):
             require(0 <= getattr(self, name) < 1, name, getattr(self, name), "a number in [0, 1)")
-        require(self.auxk_alpha >= 0, "auxk_alpha", self.auxk_alpha, "zero or more")
+        require(0 <= self.auxk_alpha < math.inf, "auxk_alpha", self.auxk_alpha, "zero or more")
         require(self.auxk_every > 0, "auxk_every", self.auxk_every, "a positive number of steps")
         residuals = ("per_level", "full")
         require(self.auxk_residual in residuals, "auxk_residual", self.auxk_residual, f"one of {residuals}")
         silent = self.dead_after_tokens
         require(silent is None or silent > 0, "dead_after_tokens", silent, "a positive number of tokens, or None")
-        require(self.grad_clip > 0, "grad_clip", self.grad_clip, "a positive gradient norm (inf: no clipping)")
+        clip = self.grad_clip
+        require(
+            clip is None or 0 < clip < math.inf, "grad_clip", clip, "a positive gradient norm, or None: no clipping"
+        )
         every = self.checkpoint_every
         require(every is None or every > 0, "checkpoint_every", every, "a positive number of tokens, or None")
         require(self.log_every > 0, "log_every", self.log_every, "a positive number of steps")

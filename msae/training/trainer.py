@@ -156,7 +156,8 @@ class Trainer:
 
     def _step(self, x: Float[Tensor, "batch d_in"]) -> StepMetrics:
         """Train on one batch of scaled activations."""
-        lr, clip, objective = self.lr, self.config.grad_clip, self._objective()
+        lr, objective = self.lr, self._objective()
+        clip = math.inf if self.config.grad_clip is None else self.config.grad_clip
         result = self._kernel.step(self.sae, x, objective)
         if self._kernel.deferred:
             moments = self._optimiser.moments()

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+import msae
 from msae.activations.harvest import harvest
 from msae.activations.manifest import remove_store
 from msae.activations.store import ActivationStore
@@ -39,7 +41,10 @@ def test_what_a_store_says_of_itself(made):
     assert (len(made), made.n_rows, made.d_in, made.dtype) == (N_ROWS, N_ROWS, 10, "float32")
     assert made.spec.hook_name == "rows"
     assert "700 rows of 10 float32" in repr(made)
-    assert made.fingerprint == sha256(made.path / "manifest.json")
+    manifest = json.loads((made.path / "manifest.json").read_text())
+    assert manifest.pop("msae_version") == msae.__version__, "the version is no part of the fingerprint"
+    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+    assert made.fingerprint == hashlib.sha256(text.encode()).hexdigest()
     assert made.mean.dtype == torch.float32
     assert len(made.manifest.shard_rows) == 3
 
@@ -211,10 +216,10 @@ def test_no_store_at_all(tmp_path):
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        ("", "is not the manifest"),
-        ("[]", "does not say"),
+        ("", "is not readable JSON"),
+        ("[]", "holds list where an object belongs"),
         ('{"format": "something else"}', "does not say"),
-        ('{"format": "msae activation store"}', "missing 'spec'"),
+        ('{"format": "msae activation store"}', "needs a value for 'spec'"),
     ],
 )
 def test_a_manifest_that_is_none(store, damage, said):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,8 @@ import pyarrow as pa
 from msae.analysis.rendering import ShownTable
 from msae.analysis.tables import Column, TableSpec
 from msae.core.config import from_dict, to_dict
-from msae.core.errors import EvaluationError
-from msae.core.files import write_json
+from msae.core.errors import ConfigError, EvaluationError
+from msae.core.files import read_json, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -199,13 +198,10 @@ class LevelTable:
     @classmethod
     def read(cls, path: Path | str) -> LevelTable:
         """The table `write` wrote; `EvaluationError` when there is none or it cannot be read."""
+        content = read_json(Path(path), EvaluationError, hint="evaluate the run (msae eval)")
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-            levels = tuple(from_dict(LevelRow, row) for row in content["levels"])
-            return cls(levels=levels, sample=from_dict(Sample, content["sample"]))
-        except FileNotFoundError as error:
-            raise EvaluationError(f"{path} does not exist: evaluate the run first (msae eval)") from error
-        except (ValueError, KeyError, TypeError) as error:
+            return from_dict(cls, {name: value for name, value in content.items() if name != "definitions"})
+        except ConfigError as error:
             raise EvaluationError(f"{path} is no table of levels ({error}): evaluate the run again") from error
 
 
