@@ -115,7 +115,7 @@ def is_ours(path: Path) -> bool:
     """Whether msae saved this, or SAELens saved again what msae had: its metadata then still has ours."""
     if not holds_sae(path):
         return False
-    metadata = _read_config(path / SAE_CONFIG).get("metadata")
+    metadata = read_json(path / SAE_CONFIG, CheckpointError).get("metadata")
     return isinstance(metadata, dict) and "msae" in metadata
 
 
@@ -147,7 +147,7 @@ def _load_own(path: Path, *, check: bool) -> SparseAutoencoder:
 def written_by(path: str | Path) -> str:
     """What saved the SAE in the folder `path`: msae with its version, or another program."""
     path = Path(path)
-    if not _is_ours(path):
+    if not is_ours(path):
         return "another program"
     version = _record(_read_config(path / SAE_CONFIG), path / SAE_CONFIG).version
     return f"msae {version or '0.1.0 or before'}"

@@ -23,9 +23,7 @@ ENOUGH, FEWEST_DRAWS, MOST_DRAWS = 10_000, 2, 20
 BLOCK_NUMBERS = 1 << 24
 
 
-def dealt_out(
-    directions: Float[Tensor, "n d_in"], generator: np.random.Generator
-) -> Iterator[Float[Tensor, "n d_in"]]:
+def dealt_out(directions: Float[Tensor, "n d_in"], generator: np.random.Generator) -> Iterator[Float[Tensor, "n d_in"]]:
     """Draws of the null, without end; unit rows, float64."""
     axes = torch.linalg.eigh(directions.T.double() @ directions.double()).eigenvectors
     coordinates = (directions.double() @ axes).numpy()
