@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from msae.core.errors import SourceError
@@ -31,6 +33,20 @@ def folder_of(name: str) -> Path | None:
     """The folder of a model already opened under `name`, if it was opened from one that is still there."""
     folder = Path(name).expanduser()
     return folder.resolve() if (folder / "config.json").is_file() else None
+
+
+@contextlib.contextmanager
+def quietly_loading() -> Iterator[None]:
+    """transformers shows a bar for loading weights, in our name and over our own output."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def cached_commit(name: str, revision: str | None) -> str | None:

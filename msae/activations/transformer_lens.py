@@ -17,7 +17,9 @@ from torch import Tensor
 
 from msae.activations.fingerprint import folder_fingerprint, parameter_fingerprint
 from msae.activations.hooks import Replaceable, attached, carried, replacing_hook
-from msae.activations.model_files import cached_commit, folder_of, local_folder
+from msae.activations.missing_tensors import has_head, missing_tensors, require_backbone
+from msae.activations.model_files import cached_commit, folder_of, local_folder, quietly_loading
+from msae.activations.model_kind import longest_context, require_one_stack
 from msae.activations.readout import direct_unembedding
 from msae.activations.source import ContextBatch, Replacement
 from msae.activations.tokenization import (
@@ -39,8 +41,6 @@ else:
     HookPoint = TransformerBridge = Any
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-SAVED_WITHOUT_HEAD = re.compile(r"(?<!LMHead)Model$")
-"""How transformers names the classes it saves without a language head: `LlamaModel`, `BertModel`."""
 
 
 class TransformerLensSource:
@@ -85,15 +85,19 @@ class TransformerLensSource:
         if isinstance(model, str | Path):
             folder = local_folder(model)
             self.model = _open(folder or str(model), dtype or "float32", device, revision)
+            self._missing = missing_tensors(type(self.model.original_model), folder or str(model), revision)
             revision = folder_fingerprint(folder) if folder else cached_commit(str(model), revision) or revision or ""
         else:
             self.model = _as_given(model, dtype, device, compatibility_mode)
             folder = folder_of(self.model.cfg.model_name)
+            self._missing = missing_tensors(type(self.model.original_model), folder or self.model.cfg.model_name)
             revision = revision or _fingerprint(self.model, folder)
+        require_backbone(self._missing, str(folder or self.model.cfg.model_name))
+        require_one_stack(self.model.original_model.config, self.model.cfg.model_name)
         if compatibility_mode and not self.model.compatibility_mode:
             self.model.enable_compatibility_mode(disable_warnings=True)
         self.model.eval()
-        longest = self.model.cfg.n_ctx
+        longest = longest_context(self.model.original_model, self.model.cfg.n_ctx)
         require(2 < context_size <= longest, "context_size", context_size, f"3 to {longest}, the most this model reads")
         self.device = torch.device(self.model.cfg.device)
         self.special: SpecialTokens = special_tokens(self.tokenizer)
@@ -128,12 +132,9 @@ class TransformerLensSource:
     def has_language_head(self) -> bool:
         """Whether the logits mean something: a causal model whose head is in the checkpoint, or tied to its embedding.
 
-        A checkpoint saved without its head boots with a random one.
+        A checkpoint without a language head (a base model, a classifier, a reward model) opens with a random one.
         """
-        config = self.model.original_model.config
-        saved_as = (getattr(config, "architectures", None) or [""])[0]
-        tied = bool(getattr(config, "tie_word_embeddings", False))
-        return self.is_causal and (tied or not SAVED_WITHOUT_HEAD.search(saved_as))
+        return self.is_causal and has_head(self._missing, self.model.original_model.config)
 
     def token_strings(self, token_ids: Iterable[int] | Int[Tensor, " tokens"]) -> list[str]:
         """The text of each token by itself, leading blanks kept."""
@@ -256,6 +257,11 @@ class TransformerLensSource:
             require(len(names) > 0, "hook_names", hook_names, "at least one hook")
             return names
         blocks = len(getattr(self.model, "blocks", ()))
+        if blocks == 0:
+            raise SourceError(
+                f"layer={layer}: TransformerLens gives {self.model.cfg.model_name} no `blocks`: name a hook of "
+                "model.hook_dict instead"
+            )
         if not 0 <= layer < blocks:
             raise SourceError(f"no layer {layer}: the model has {blocks} layers, 0 to {blocks - 1}")
         return [f"blocks.{layer}.hook_resid_post"]
@@ -349,7 +355,7 @@ def _open(model: str | Path, dtype: str, device: str | torch.device | None, revi
     if isinstance(model, Path):
         require(revision is None, "revision", revision, "None for a folder: its weights are fingerprinted")
     try:
-        with _no_loading_bar():
+        with quietly_loading():
             bridge = TransformerBridge.boot_transformers(
                 str(model), dtype=DTYPES[dtype], device=device, revision=revision
             )
@@ -359,20 +365,6 @@ def _open(model: str | Path, dtype: str, device: str | torch.device | None, revi
         raise SourceError(f"could not open {named}: {str(error).strip().partition(chr(10))[0]}{hint}") from error
     bridge.original_model.requires_grad_(False)
     return bridge
-
-
-@contextlib.contextmanager
-def _no_loading_bar() -> Iterator[None]:
-    """transformers shows a bar for loading weights, in our name and over our own output."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _as_given(

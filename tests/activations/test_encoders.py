@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from msae.activations.transformer_lens import TransformerLensSource
+from msae.core.errors import ConfigError
 from msae.data.documents import string_documents
 
 PAD, UNK, CLS, SEP = 0, 1, 2, 3
@@ -86,3 +87,45 @@ def test_the_random_head_is_no_part_of_the_revision(tiny_bert):
         return next(iter(TransformerLensSource(bridge, layer=0, context_size=CONTEXT).specs.values())).revision
 
     assert revision() == revision()
+
+
+@pytest.fixture(scope="module")
+def tiny_roberta(tmp_path_factory):
+    """66 positions, of which two are taken by the padding id's convention."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaForMaskedLM
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(), decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    names = {
+        "bos_token": "<s>",
+        "pad_token": "<pad>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "mask_token": "<mask>",
+    }
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=[*names.values()], initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, cls_token="<s>", sep_token="</s>", **names)
+    sizes = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64)
+    ids = dict(vocab_size=len(fast), pad_token_id=1, bos_token_id=0, eos_token_id=2, type_vocab_size=1)
+    path = tmp_path_factory.mktemp("models") / "roberta"
+    with torch.random.fork_rng():
+        torch.manual_seed(11)
+        RobertaForMaskedLM(RobertaConfig(**sizes, **ids, max_position_embeddings=66)).save_pretrained(path)
+    fast.save_pretrained(path)
+    return path
+
+
+def test_a_roberta_reads_fewer_tokens_than_it_has_positions(tiny_roberta):
+    with pytest.raises(ConfigError, match="context_size = 65: expected 3 to 64"):
+        TransformerLensSource(tiny_roberta, layer=0, context_size=65, device="cpu")
+    source = TransformerLensSource(tiny_roberta, layer=0, context_size=64, device="cpu")
+    (batch,) = source.contexts(string_documents([" ".join(TEXTS * 8), "short"]))
+    assert batch.attention[0].all()
+    (activations,) = source.activations(batch).values()
+    expected = hidden_states(tiny_roberta, batch)[1]
+    torch.testing.assert_close(activations[batch.keep], expected[batch.keep], rtol=1e-5, atol=1e-5)
