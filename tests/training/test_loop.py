@@ -17,6 +17,7 @@ import msae
 from msae.core.errors import CheckpointError, ConfigError, MismatchError
 from msae.training.run import Run
 
+SHORT = msae.TrainConfig(n_tokens=2048, batch_size=256)
 CONFIG = {"n_tokens": 30_000, "batch_size": 256, "checkpoint_every": 1024, "log_every": 5, "lr": 2e-3}
 SCRIPT = """
 import sys, time, torch
@@ -212,3 +213,19 @@ def test_only_a_run_is_removed_and_opened_as_one(store, tmp_path):
     assert Run.open(tmp_path / "run").metrics()[-1]["step"] == 20
     remove_run(tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_each_loading_of_a_run_gives_a_sae_of_its_own(store, tmp_path):
+    run = msae.train(new_sae(), store, SHORT, tmp_path / "run", progress=False)
+    first, second = run.load_sae(), run.sae
+    assert first is not second and torch.equal(first.W_dec, second.W_dec)
+    with torch.no_grad():
+        first.double().W_dec.zero_()
+    assert second.dtype == torch.float32 and second.W_dec.abs().sum() > 0
+    assert torch.equal(run.sae.W_dec, second.W_dec)
+
+
+def test_levels_are_counted_without_weights(store, tmp_path):
+    run = msae.train(new_sae(), store, SHORT, tmp_path / "run", progress=False)
+    (run.folder.sae / "sae_weights.safetensors").write_bytes(b"gone")
+    assert msae.Run.open(run.path).prefix_widths == (16, 64)
