@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any, Union
 
 import tyro
 from tyro.conf import OmitSubcommandPrefixes, subcommand
@@ -17,26 +17,30 @@ from msae.cli.evaluate import Eval
 from msae.cli.harvest import Harvest
 from msae.cli.info import Info
 from msae.cli.train import Train
+from msae.cli.train_flags import with_flags_from_lists
 from msae.core.errors import MsaeError
 
-Command = (
-    Annotated[Demo, subcommand("demo")]
-    | Annotated[Harvest, subcommand("harvest")]
-    | Annotated[Train, subcommand("train")]
-    | Annotated[Adopt, subcommand("adopt")]
-    | Annotated[Eval, subcommand("eval")]
-    | Annotated[Analyze, subcommand("analyze")]
-    | Annotated[Compare, subcommand("compare")]
-    | Annotated[Dashboard, subcommand("dashboard")]
-    | Annotated[ExportHtml, subcommand("export-html")]
-    | Annotated[Info, subcommand("info")]
-)
+COMMANDS = {
+    "demo": Demo,
+    "harvest": Harvest,
+    "train": Train,
+    "adopt": Adopt,
+    "eval": Eval,
+    "analyze": Analyze,
+    "compare": Compare,
+    "dashboard": Dashboard,
+    "export-html": ExportHtml,
+    "info": Info,
+}
 
 
 def main() -> None:
     """The `msae` command. Exit status 2 for anything the user can mend, with one line that says how."""
     command = tyro.cli(
-        Command, prog="msae", description="Nested sparse autoencoders.", config=(OmitSubcommandPrefixes,)
+        _subcommands(sys.argv[1:2]),
+        prog="msae",
+        description="Nested sparse autoencoders.",
+        config=(OmitSubcommandPrefixes,),
     )
     try:
         command.run()
@@ -50,3 +54,12 @@ def main() -> None:
             "msae: stopped. Called again, a harvest goes on where it stood, so does a run (--resume).", file=sys.stderr
         )
         raise SystemExit(130) from None
+
+
+def _subcommands(requested: list[str]) -> Any:
+    """The union of all commands; the one requested with the flags that come from lists."""
+    classes = {
+        name: with_flags_from_lists(cls) if cls is Train and name in requested else cls
+        for name, cls in COMMANDS.items()
+    }
+    return Union[tuple(Annotated[cls, subcommand(name)] for name, cls in classes.items())]  # noqa: UP007

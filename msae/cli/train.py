@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Literal
 
 from msae.cli.output import say
 from msae.cli.places import delete_run
+from msae.cli.train_flags import activation_fn
 from msae.core.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
 
-    from msae.sae import ActivationFunction, Nesting
+    from msae.sae import Nesting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +30,10 @@ class Train:
     independent: Path | None = None
     """A finished nested run: train, for each of its prefix widths, an SAE without nesting, with the run's settings, on
     the same batches, at the L0 that the prefix measured, into RUN/independent/WIDTH."""
-    k: int | float = 32
-    """Latents a token: exactly (topk), on average (batchtopk), or as a target (jumprelu)."""
-    activation: Literal["batchtopk", "topk", "jumprelu", "relu"] = "batchtopk"
-    """Activation function."""
-    l1: float | None = None
-    """Coefficient of the L1 penalty (relu only)."""
+    k: int | float | None = None
+    """Latents a token, 32 by default: exactly (topk), on average (batchtopk), or as a target (jumprelu)."""
+    activation: str = "batchtopk"
+    """Activation function; its settings have flags of their own, in this command's --help."""
     level_weights: Literal["equal", "balanced"] = "equal"
     """How much each level counts in the loss."""
     sampled_prefixes: int | None = None
@@ -49,7 +48,7 @@ class Train:
     """Weight of the loss that revives dead latents."""
     seed: int = 0
     """Seed of every random draw."""
-    kernel: Literal["auto", "reference", "sparse", "fused"] = "auto"
+    kernel: str = "auto"
     """How a step is computed."""
     device: str | None = None
     """cpu, cuda, mps; by default a CUDA GPU where there is one. The same seed gives the same bits on a CPU alone."""
@@ -80,7 +79,7 @@ class Train:
             )
         store = ActivationStore.open(self.store)
         sae = SparseAutoencoder(
-            store.d_in, self.widths[-1], self._activation_fn(), self._nesting(), seed=self.seed, device=self._device()
+            store.d_in, self.widths[-1], activation_fn(self), self._nesting(), seed=self.seed, device=self._device()
         )
         config = TrainConfig(
             n_tokens=self.tokens or 4 * store.n_rows,
@@ -125,20 +124,6 @@ class Train:
         except (RuntimeError, AssertionError, NotImplementedError) as error:
             raise ConfigError(f"--device {self.device}: not to be had here ({str(error).splitlines()[0]})") from error
         return device
-
-    def _activation_fn(self) -> ActivationFunction:
-        from msae.sae import BatchTopK, JumpReLU, ReLU, TopK
-
-        if (self.l1 is not None) != (self.activation == "relu"):
-            raise ConfigError("--l1 belongs to --activation relu, which needs it: the two go together")
-        if self.activation == "relu":
-            assert self.l1 is not None
-            return ReLU(l1_coefficient=self.l1)
-        if self.activation == "topk":
-            if self.k != int(self.k):
-                raise ConfigError(f"--k {self.k}: topk keeps a whole number of latents a token")
-            return TopK(k=int(self.k))
-        return JumpReLU(l0=self.k) if self.activation == "jumprelu" else BatchTopK(k=self.k)
 
     def _nesting(self) -> Nesting:
         from msae.sae import FixedPrefixes, SampledPrefixes, Unnested

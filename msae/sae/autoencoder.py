@@ -1,13 +1,13 @@
-"""`SparseAutoencoder`: an activation function × a nesting over one dictionary.
+"""`SparseAutoencoder`: an encoder × an activation function × a nesting over one dictionary.
 
-z = (x − b_dec) W_enc + b_enc        f = the z that the activation function keeps
+z = (x − b_dec) W_enc + b_enc (`Linear`)     f = the z that the activation function keeps
 x̂_g = b_dec + Σ_{j < m_g} f_j W_dec[j]    the reconstruction of level g, whose prefix holds m_g latents
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
@@ -17,8 +17,9 @@ from msae.core.config import require
 from msae.core.errors import CheckpointError, ConfigError
 from msae.core.rng import torch_stream
 from msae.core.spec import SourceSpec
-from msae.sae.activation_fns import ActivationFunction, BatchTopK, JumpReLU, TopK
+from msae.sae.activation_fns import ActivationFunction, BatchTopK
 from msae.sae.codes import SparseCodes
+from msae.sae.encoders import Encoder, Linear
 from msae.sae.nesting import FixedPrefixes, Nesting, Unnested
 
 
@@ -52,6 +53,7 @@ class SparseAutoencoder(nn.Module):
         activation_fn: ActivationFunction | None = None,
         nesting: Nesting | None = None,
         *,
+        encoder: Encoder | None = None,
         seed: int = 0,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
@@ -62,6 +64,7 @@ class SparseAutoencoder(nn.Module):
         self.d_in, self.d_sae, self.seed = d_in, d_sae, seed
         self.activation_fn = BatchTopK(k=min(32, d_sae)) if activation_fn is None else activation_fn
         self.nesting = Unnested() if nesting is None else nesting
+        self.encoder = Linear() if encoder is None else encoder
         self.activation_fn.validate(d_sae)
         self.prefix_widths = self.nesting.eval_widths(d_sae)
         self.source: SourceSpec | None = None
@@ -70,13 +73,12 @@ class SparseAutoencoder(nn.Module):
         directions = torch.randn(d_sae, d_in, generator=torch_stream(seed, "sae/init"), dtype=torch.float64)
         directions /= directions.norm(dim=1, keepdim=True)
         directions = directions.to(device=device, dtype=dtype)
-        learns = self.activation_fn.learns_threshold
-        unset = 0.0 if not self.activation_fn.threshold_from_batches else math.nan
+        learns, theta = self.activation_fn.learns_threshold, self.activation_fn.initial_threshold()
         self.W_dec = nn.Parameter(directions)
         self.W_enc = nn.Parameter(directions.clone().T)
         self.b_enc = nn.Parameter(torch.zeros(d_sae, dtype=dtype, device=device))
         self.b_dec = nn.Parameter(torch.zeros(d_in, dtype=dtype, device=device))
-        self.threshold = nn.Parameter(torch.full((d_sae,), unset, dtype=dtype, device=device), requires_grad=learns)
+        self.threshold = nn.Parameter(torch.full((d_sae,), theta, dtype=dtype, device=device), requires_grad=learns)
         self.register_buffer("level_of", _levels(self.prefix_widths, d_sae).to(device), persistent=False)
         self.level_of: Tensor
 
@@ -110,9 +112,9 @@ class SparseAutoencoder(nn.Module):
         return slice(0 if level == 0 else self.width(level - 1), self.width(level))
 
     def pre_activations(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch d_sae"]:
-        """z = (x − b_dec) W_enc + b_enc."""
+        """z, as the encoder makes it."""
         self._require_rows(x)
-        return (x - self.b_dec) @ self.W_enc + self.b_enc
+        return self.encoder.pre_activations(x, self.W_enc, self.b_enc, self.b_dec)
 
     def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch d_sae"]:
         """Codes as an array, differentiable in everything but the choice of latents."""
@@ -156,13 +158,17 @@ class SparseAutoencoder(nn.Module):
         With a threshold (BatchTopK, JumpReLU) or ReLU its codes are this SAE's codes below the width, but for the last
         bits of a narrower product; k or l0 becomes the L0 recorded for the level. TopK chooses over the whole
         dictionary, so its prefix keeps fewer than k: the new k is the L0 recorded for the level, rounded;
-        `CheckpointError` when none is recorded.
+        `CheckpointError` when none is recorded. What an activation function makes of it, it says in `for_prefix`.
         """
         width = self.width(level)
         inner = self.prefix_widths[: level + 1]
-        fn = self.activation_fn if width == self.d_sae else self._prefix_activation_fn(level)
+        fn = self.activation_fn
+        if width < self.d_sae:
+            fn = fn.for_prefix(width, self.recorded[level].l0 if self.recorded else None)
         nesting = Unnested() if len(inner) == 1 else FixedPrefixes(inner)
-        small = SparseAutoencoder(self.d_in, width, fn, nesting, dtype=self.dtype, device=self.device)
+        small = SparseAutoencoder(
+            self.d_in, width, fn, nesting, encoder=self.encoder, dtype=self.dtype, device=self.device
+        )
         with torch.no_grad():
             small.W_enc.copy_(self.W_enc[:, :width])
             small.W_dec.copy_(self.W_dec[:width])
@@ -179,20 +185,6 @@ class SparseAutoencoder(nn.Module):
         require(scale > 0 and math.isfinite(scale), "scale", scale, "a positive, finite factor")
         for parameter in (self.b_enc, self.b_dec, self.threshold):
             parameter.div_(scale)
-
-    def _prefix_activation_fn(self, level: int) -> ActivationFunction:
-        """The activation function with the L0 recorded for `level` as what it asks for (without one, as it is now)."""
-        fn, width = self.activation_fn, self.width(level)
-        measured = self.recorded[level].l0 if self.recorded else 0.0
-        if isinstance(fn, TopK):
-            if not self.recorded:
-                raise CheckpointError(
-                    "a TopK prefix needs its measured L0, and none is recorded: finish training first"
-                )
-            return TopK(k=min(width, max(1, round(measured))))
-        if isinstance(fn, BatchTopK):
-            return BatchTopK(k=min(width, measured or fn.k))
-        return replace(fn, l0=min(width, measured or fn.l0)) if isinstance(fn, JumpReLU) else fn
 
     def _require_rows(self, x: Tensor) -> None:
         if x.ndim != 2 or x.shape[1] != self.d_in:

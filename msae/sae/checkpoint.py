@@ -22,8 +22,9 @@ from msae.core.files import read_json, write_json, write_tensors
 from msae.core.spec import SourceSpec
 from msae.core.version import __version__
 from msae.runs.layout import SAE_CONFIG, RunFolder, holds_sae
-from msae.sae.activation_fns import ACTIVATION_FNS, ActivationFunction, BatchTopK, JumpReLU, ReLU, TopK
+from msae.sae.activation_fns import ACTIVATION_FNS, ActivationFunction
 from msae.sae.autoencoder import LevelRecord, SparseAutoencoder
+from msae.sae.encoders import ENCODERS, Encoder, Linear
 from msae.sae.formats import as_sparse_autoencoder, read_foreign
 from msae.sae.metrics import LevelAccumulator
 from msae.sae.nesting import NESTINGS, Nesting
@@ -32,12 +33,6 @@ from msae.sae.reorder import with_widths
 
 FORMAT_VERSION = 1
 SAE_LENS_VERSION = "6.54.12"
-ARCHITECTURES: dict[type[ActivationFunction], str] = {
-    BatchTopK: "jumprelu",
-    JumpReLU: "jumprelu",
-    TopK: "topk",
-    ReLU: "standard",
-}
 MAX_PROBE_ROWS = 256
 L0_TOLERANCE, FVU_TOLERANCE = 0.02, 0.01
 
@@ -46,12 +41,13 @@ L0_TOLERANCE, FVU_TOLERANCE = 0.02, 0.01
 class Record:
     """What msae keeps of an SAE in ``metadata.msae``, besides SAELens' fields.
 
-    `version`: of the msae that saved it. `recorded`: figures of every level on held-out rows; `probe`: the same on the
+    `encoder`: None for a linear one. `version`: of the msae that saved it. `recorded`: figures of every level on held-out rows; `probe`: the same on the
     stored probe rows.
     """
 
     activation_fn: Mapping[str, Any]
     nesting: Mapping[str, Any]
+    encoder: Mapping[str, Any] | None = None
     source: SourceSpec | None = None
     recorded: tuple[LevelRecord, ...] = ()
     probe: tuple[LevelRecord, ...] | None = None
@@ -67,8 +63,7 @@ def save(sae: SparseAutoencoder, path: str | Path, probe: Float[Tensor, "rows d_
     """
     path = Path(path)
     tensors = {name: tensor.detach().cpu() for name, tensor in sae.named_parameters()}
-    architecture = _architecture(sae.activation_fn)
-    if architecture != "jumprelu":
+    if not sae.activation_fn.uses_threshold:
         del tensors["threshold"]
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
@@ -80,7 +75,7 @@ def save(sae: SparseAutoencoder, path: str | Path, probe: Float[Tensor, "rows d_
         recorded = {"probe": _probe_figures(sae, probe)}
         write_tensors(path / "probe.safetensors", {"x": probe})
     write_tensors(path / "sae_weights.safetensors", tensors)
-    write_json(path / SAE_CONFIG, _config(sae, architecture, recorded))
+    write_json(path / SAE_CONFIG, _config(sae, recorded))
     return path
 
 
@@ -127,7 +122,7 @@ def _load_own(path: Path, *, check: bool) -> SparseAutoencoder:
     expected = {name: tuple(parameter.shape) for name, parameter in sae.named_parameters() if name in tensors}
     given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     missing = {"W_enc", "b_enc", "W_dec", "b_dec"} - set(given)
-    if _architecture(sae.activation_fn) == "jumprelu":
+    if sae.activation_fn.uses_threshold:
         missing |= {"threshold"} - set(given)
     if missing or expected != given:
         raise CheckpointError(
@@ -169,13 +164,14 @@ def _described(config: dict[str, Any], ours: Record, path: Path) -> SparseAutoen
     """The SAE that ``cfg.json`` calls for, its weights not yet read."""
     try:
         dtype = getattr(torch, str(config["dtype"]).removeprefix("torch."))
-        return SparseAutoencoder(config["d_in"], config["d_sae"], *_parts(ours), dtype=dtype)
+        fn, nesting, encoder = _parts(ours)
+        return SparseAutoencoder(config["d_in"], config["d_sae"], fn, nesting, encoder=encoder, dtype=dtype)
     except (ConfigError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} does not describe an SAE: {error}; was it edited? Copy it again") from error
 
 
-def _config(sae: SparseAutoencoder, architecture: str, recorded: dict[str, Any]) -> dict[str, Any]:
-    source = sae.source
+def _config(sae: SparseAutoencoder, recorded: dict[str, Any]) -> dict[str, Any]:
+    source, fn = sae.source, sae.activation_fn
     hook_name = source.hook_name if source else ""
     metadata: dict[str, Any] = {
         "sae_lens_version": SAE_LENS_VERSION,
@@ -187,15 +183,15 @@ def _config(sae: SparseAutoencoder, architecture: str, recorded: dict[str, Any])
         "prepend_bos": source.prepend_bos if source else None,
         "seqpos_slice": [None],
         "model_from_pretrained_kwargs": {},
-        "training_architecture": f"matryoshka_{type(sae.activation_fn).__name__.lower()}",
+        "training_architecture": f"matryoshka_{fn.label()}",
         "training_architecture_details": {
             "matryoshka_widths": list(sae.prefix_widths),
-            "k": sae.activation_fn.target_l0(),
+            "k": fn.target_l0(),
         },
         "msae": {
             "format_version": FORMAT_VERSION,
             "version": __version__,
-            "activation_fn": to_typed_dict(sae.activation_fn),
+            "activation_fn": to_typed_dict(fn),
             "nesting": to_typed_dict(sae.nesting),
             "source": to_dict(source) if source else None,
             "recorded": [to_dict(record) for record in sae.recorded],
@@ -204,8 +200,11 @@ def _config(sae: SparseAutoencoder, architecture: str, recorded: dict[str, Any])
     }
     if sae.recorded:
         metadata["l0"] = sae.recorded[-1].l0
-    config: dict[str, Any] = {
-        "architecture": architecture,
+    # Written only where it says something, so that folders stay as they were before there was a choice.
+    if sae.encoder != Linear():
+        metadata["msae"]["encoder"] = to_typed_dict(sae.encoder)
+    return {
+        "architecture": fn.saelens or f"msae_{fn.label()}",
         "d_in": sae.d_in,
         "d_sae": sae.d_sae,
         "dtype": str(sae.dtype).removeprefix("torch."),
@@ -214,10 +213,8 @@ def _config(sae: SparseAutoencoder, architecture: str, recorded: dict[str, Any])
         "normalize_activations": "none",
         "reshape_activations": "none",
         "metadata": metadata,
+        **fn.saelens_fields(),
     }
-    if isinstance(sae.activation_fn, TopK):
-        config |= {"k": sae.activation_fn.k, "rescale_acts_by_decoder_norm": False}
-    return config
 
 
 def _transformer_lens_3_name(hook_name: str) -> str:
@@ -228,15 +225,9 @@ def _transformer_lens_3_name(hook_name: str) -> str:
     return f"{block}.hook_resid_post" if is_block else hook_name
 
 
-def _parts(ours: Record) -> tuple[ActivationFunction, Nesting]:
-    return from_typed_dict(ACTIVATION_FNS, ours.activation_fn), from_typed_dict(NESTINGS, ours.nesting)
-
-
-def _architecture(fn: ActivationFunction) -> str:
-    for cls, name in ARCHITECTURES.items():
-        if isinstance(fn, cls):
-            return name
-    raise CheckpointError(f"{type(fn).__name__} has no entry in ARCHITECTURES: it cannot be saved for SAELens")
+def _parts(ours: Record) -> tuple[ActivationFunction, Nesting, Encoder]:
+    encoder = Linear() if ours.encoder is None else from_typed_dict(ENCODERS, ours.encoder)
+    return from_typed_dict(ACTIVATION_FNS, ours.activation_fn), from_typed_dict(NESTINGS, ours.nesting), encoder
 
 
 def _read_config(path: Path) -> dict[str, Any]:

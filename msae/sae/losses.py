@@ -8,14 +8,13 @@ Var(x) = E‖x − x̄‖² is a constant of the scaling sample, so every term i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import einops
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from msae.sae.activation_fns import ActivationFunction, JumpReLU, ReLU, largest_per_row
+from msae.sae.activation_fns.selection import largest_per_row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,63 +104,3 @@ def auxk_loss(
 def auxk_budget(d_in: int, n_dead: int) -> int:
     """How many dead latents a row may use: min(d_in / 2, n_dead), at least one."""
     return min(max(1, d_in // 2), n_dead)
-
-
-def sparsity_penalty(
-    activation_fn: ActivationFunction,
-    pre: Float[Tensor, "batch d_sae"],
-    codes: Float[Tensor, "batch d_sae"],
-    W_dec: Float[Tensor, "d_sae d_in"],
-    threshold: Float[Tensor, " d_sae"],
-) -> Float[Tensor, ""]:
-    """The activation function's own penalty on the full code, mean over rows; zero for TopK and BatchTopK."""
-    if isinstance(activation_fn, ReLU):
-        return activation_fn.l1_coefficient * (codes * W_dec.norm(dim=1)).sum(1).mean()
-    if isinstance(activation_fn, JumpReLU):
-        fires = Step.apply(pre, threshold, activation_fn.bandwidth)
-        return activation_fn.coefficient * (fires.sum(1).mean() / activation_fn.l0 - 1).square()
-    return pre.new_zeros(())
-
-
-def jump(
-    pre: Float[Tensor, "batch d_sae"], threshold: Float[Tensor, " d_sae"], bandwidth: int | float
-) -> Float[Tensor, "batch d_sae"]:
-    """z · 1[z > θ] whose gradient in θ is −(θ/ε) · 1[|z − θ| < ε/2] (arXiv:2407.14435, eq. 11)."""
-    return Jump.apply(pre, threshold, bandwidth)
-
-
-class Step(torch.autograd.Function):
-    """1[z > θ] with the gradient −(1/ε) · 1[|z − θ| < ε/2] in θ and none in z (arXiv:2407.14435, eq. 12)."""
-
-    @staticmethod
-    def forward(ctx: Any, pre: Tensor, threshold: Tensor, bandwidth: int | float) -> Tensor:
-        """(batch, d_sae), (d_sae), ε → (batch, d_sae)."""
-        ctx.save_for_backward(pre, threshold)
-        ctx.bandwidth = bandwidth
-        return ((pre > threshold) & (pre > 0)).to(pre.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None]:
-        """The gradient in θ."""
-        pre, threshold = ctx.saved_tensors
-        near = ((pre - threshold).abs() < ctx.bandwidth / 2).to(pre.dtype)
-        return None, -(grad * near).sum(0) / ctx.bandwidth, None
-
-
-class Jump(torch.autograd.Function):
-    """z · 1[z > θ]; see `jump`."""
-
-    @staticmethod
-    def forward(ctx: Any, pre: Tensor, threshold: Tensor, bandwidth: int | float) -> Tensor:
-        """(batch, d_sae), (d_sae), ε → (batch, d_sae)."""
-        ctx.save_for_backward(pre, threshold)
-        ctx.bandwidth = bandwidth
-        return torch.where((pre > threshold) & (pre > 0), pre, 0.0)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
-        """Through z where it fires, through θ near it."""
-        pre, threshold = ctx.saved_tensors
-        fires = ((pre > threshold) & (pre > 0)).to(pre.dtype)
-        near = ((pre - threshold).abs() < ctx.bandwidth / 2).to(pre.dtype)
-        return grad * fires, -(grad * near).sum(0) * threshold / ctx.bandwidth, None

@@ -16,9 +16,11 @@ from msae.sae.nesting import FixedPrefixes, Nesting, Unnested
 def reordered(sae: SparseAutoencoder, order: Int[Tensor, " d_sae"]) -> SparseAutoencoder:
     """A copy whose latent j is latent ``order[j]`` of `sae`, with the same prefix widths and nothing recorded.
 
-    Only where latents are chosen without regard to levels are the codes the same, permuted (every activation function
-    here but a grouped one). Raises `ConfigError` unless `order` names every latent once.
+    Codes are the same, permuted. Raises `ConfigError` unless `order` names every latent once, and for an activation
+    function that chooses by a latent's place (GroupedTopK), whose codes would be others.
     """
+    if sae.activation_fn.eval_plan().by_position:
+        raise ConfigError(f"{sae.activation_fn} chooses by a latent's place: in another order it has other codes")
     if not torch.equal(order.sort().values.cpu(), torch.arange(sae.d_sae)):
         raise ConfigError(f"order: expected every latent 0 … {sae.d_sae - 1} once, got {tuple(order.shape)} numbers")
     return _copied(sae, sae.nesting, order.to(sae.device))
@@ -38,7 +40,8 @@ def nesting_of(widths: Sequence[int] | None, d_sae: int) -> Nesting:
 
 
 def _copied(sae: SparseAutoencoder, nesting: Nesting, order: Int[Tensor, " d_sae"]) -> SparseAutoencoder:
-    out = SparseAutoencoder(sae.d_in, sae.d_sae, sae.activation_fn, nesting, dtype=sae.dtype, device=sae.device)
+    sizes, where = (sae.d_in, sae.d_sae), {"dtype": sae.dtype, "device": sae.device}
+    out = SparseAutoencoder(*sizes, sae.activation_fn, nesting, encoder=sae.encoder, **where)
     with torch.no_grad():
         out.W_dec.copy_(sae.W_dec[order])
         out.W_enc.copy_(sae.W_enc[:, order])

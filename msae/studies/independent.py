@@ -6,14 +6,12 @@ what differs is the nesting alone. They lie in ``RUN/independent/<width>``, each
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from msae.activations.store import ActivationStore
 from msae.core.errors import ConfigError, MismatchError
 from msae.core.rng import stream_seed
-from msae.sae import BatchTopK, JumpReLU, SparseAutoencoder, TopK, Unnested
-from msae.sae.activation_fns import ActivationFunction
+from msae.sae import ActivationFunction, SparseAutoencoder, Unnested
 from msae.sae.autoencoder import LevelRecord
 from msae.training import Run, train_many
 from msae.training.run import require_same_settings, run_config
@@ -90,10 +88,6 @@ def _asking_for(fn: ActivationFunction, level: LevelRecord) -> ActivationFunctio
     """`fn` with the L0 recorded for `level` as what it asks for."""
     if level.l0 == 0:
         raise ConfigError(f"the prefix of width {level.width} never fires: there is no L0 to match")
-    if isinstance(fn, TopK):
-        return TopK(k=max(1, round(level.l0)))
-    if isinstance(fn, BatchTopK):
-        return BatchTopK(k=level.l0)
-    if isinstance(fn, JumpReLU):
-        return replace(fn, l0=level.l0)
-    raise ConfigError(f"{fn} has no L0 to ask for: baselines at the same L0 need batchtopk, topk or jumprelu")
+    if fn.target_l0() is None:
+        raise ConfigError(f"{fn} has no L0 to ask for: its L0 follows from its other settings")
+    return fn.for_prefix(level.width, level.l0)

@@ -13,7 +13,7 @@ from msae.core.files import write_json
 from msae.core.spec import SourceSpec
 from msae.core.version import __version__
 from msae.runs.record import FORMAT_VERSION, RunRecord
-from msae.sae import ACTIVATION_FNS, NESTINGS, SparseAutoencoder, load
+from msae.sae import ACTIVATION_FNS, ENCODERS, NESTINGS, Linear, SparseAutoencoder, load
 from msae.sae.nesting import Nesting
 from msae.training.train_config import TrainConfig
 
@@ -74,7 +74,9 @@ class Run(RunRecord):
         shape = self.config["sae"]
         try:
             activation_fn = from_typed_dict(ACTIVATION_FNS, shape["activation_fn"])
-            return SparseAutoencoder(shape["d_in"], shape["d_sae"], activation_fn, self.nesting, seed=shape["seed"])
+            encoder = from_typed_dict(ENCODERS, shape["encoder"]) if "encoder" in shape else Linear()
+            sizes, seed = (shape["d_in"], shape["d_sae"]), shape["seed"]
+            return SparseAutoencoder(*sizes, activation_fn, self.nesting, encoder=encoder, seed=seed)
         except (ConfigError, KeyError, TypeError, AttributeError) as error:
             raise self._unreadable("sae", error) from error
 
@@ -88,6 +90,8 @@ def run_config(
     sae: SparseAutoencoder, config: TrainConfig, store_path: Path, store_fingerprint: str, spec: SourceSpec
 ) -> dict[str, Any]:
     """What `config.json` holds: complete, so that the run can be repeated from it alone."""
+    # Written only where it says something, so that runs begun before there was a choice can be resumed.
+    encoder = {} if sae.encoder == Linear() else {"encoder": to_typed_dict(sae.encoder)}
     return {
         "format_version": FORMAT_VERSION,
         "msae_version": __version__,
@@ -96,6 +100,7 @@ def run_config(
             "d_sae": sae.d_sae,
             "activation_fn": to_typed_dict(sae.activation_fn),
             "nesting": to_typed_dict(sae.nesting),
+            **encoder,
             "seed": sae.seed,
         },
         "training": to_dict(config),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from msae.core.config import require
-from msae.sae.kernels import KERNELS
+from msae.sae.kernels import AUTO, KERNEL_NAMES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class TrainConfig:
     grad_clip: float | None = 1.0
     checkpoint_every: int | None = None
     log_every: int = 10
-    kernel: Literal["auto", "reference", "sparse", "fused", "triton"] = "auto"
+    kernel: str = AUTO
     block: int | None = None
     seed: int = 0
 
@@ -68,7 +68,7 @@ class TrainConfig:
         every = self.checkpoint_every
         require(every is None or every > 0, "checkpoint_every", every, "a positive number of tokens, or None")
         require(self.log_every > 0, "log_every", self.log_every, "a positive number of steps")
-        require(self.kernel in KERNELS, "kernel", self.kernel, f"one of {KERNELS}")
+        require(self.kernel in KERNEL_NAMES, "kernel", self.kernel, f"one of {KERNEL_NAMES}")
         block = self.block
         require(block is None or block > 0, "block", block, "a positive number of pre-activations, or None")
 

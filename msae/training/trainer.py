@@ -15,7 +15,6 @@ from msae.activations.store import ActivationStore
 from msae.core.config import require
 from msae.core.errors import ConfigError, MsaeError, TrainingError
 from msae.core.rng import torch_stream
-from msae.sae.activation_fns import JumpReLU
 from msae.sae.autoencoder import LevelRecord, SparseAutoencoder
 from msae.sae.kernels import make_kernel
 from msae.sae.losses import Losses, Objective
@@ -28,7 +27,7 @@ from msae.training.threshold import calibrated_threshold
 from msae.training.train_config import TrainConfig, default_lr
 from msae.training.update import ConstrainedAdam, require_finite_norm
 
-THRESHOLD_MEMORY = 0.99
+START_ROWS = 1024
 CALIBRATION_ROWS = 1 << 17
 RESERVOIR_SHARE = 32
 
@@ -130,8 +129,8 @@ class Trainer:
         # Without waiting, a pinned batch could be overwritten by its owner while it is still being copied.
         at_once = not (x.device.type == "cpu" and x.is_pinned())
         x = self._keep_back(x).to(self.sae.device, self.sae.dtype, non_blocking=at_once) * self.scaling.scale
-        if self.steps_done == 0 and isinstance(self.sae.activation_fn, JumpReLU):
-            self._start_threshold(x, self.sae.activation_fn)
+        if self.steps_done == 0 and self.sae.activation_fn.learns_threshold:
+            self._start_threshold(x)
         return self._step(x)
 
     def settle(self) -> None:
@@ -320,18 +319,15 @@ class Trainer:
 
     @torch.no_grad()
     def _track_threshold(self, smallest: Float[Tensor, ""], sound: Bool[Tensor, ""]) -> None:
-        """θ moves towards the smallest code of a batch that is `sound` and has one."""
+        """θ moves as the activation function says after a batch that is `sound` and has a smallest code."""
         theta = self.sae.threshold
-        first = torch.isnan(theta[0])
-        moved = torch.where(first, smallest, THRESHOLD_MEMORY * theta + (1 - THRESHOLD_MEMORY) * smallest)
+        moved = self.sae.activation_fn.moved_threshold(theta, smallest)
         theta.copy_(torch.where(sound & torch.isfinite(smallest), moved, theta))
 
     @torch.no_grad()
-    def _start_threshold(self, x: Float[Tensor, "batch d_in"], fn: JumpReLU) -> None:
-        rows = x[:1024]
-        count = max(1, min(round(fn.l0 * rows.shape[0]), rows.shape[0] * self.sae.d_sae))
-        smallest = torch.topk(self.sae.pre_activations(rows).flatten(), count).values[-1]
-        self.sae.threshold.fill_(smallest.clamp_min(0))
+    def _start_threshold(self, x: Float[Tensor, "batch d_in"]) -> None:
+        pre = self.sae.pre_activations(x[:START_ROWS])
+        self.sae.threshold.fill_(self.sae.activation_fn.start_threshold(pre))
 
     def _keep_back(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "kept d_in"]:
         missing = self._reservoir_rows - len(self._reservoir)

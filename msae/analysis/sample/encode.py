@@ -15,7 +15,6 @@ from msae.analysis.sample.pairing import evaluating
 from msae.core.errors import EvaluationError, MismatchError
 from msae.core.progress import bar
 from msae.core.spec import require_same_source
-from msae.sae.activation_fns import BatchTopK, JumpReLU, TopK
 from msae.sae.autoencoder import SparseAutoencoder
 from msae.sae.codes import SparseCodes
 from msae.sae.kernels.candidates import CandidateFinder
@@ -64,13 +63,9 @@ def encode_all(
 
 def encode_block(sae: SparseAutoencoder, x: Float[Tensor, "batch d_in"], finder: CandidateFinder) -> SparseCodes:
     """``sae.encode(x)`` of an SAE in `eval()` mode, without ever holding all pre-activations."""
-    centred, fn = x - sae.b_dec, sae.activation_fn
-    if isinstance(fn, TopK):
-        found = finder.selected(sae, centred)
-    else:
-        floor = sae.threshold.detach().clamp_min(0)
-        floor = floor if isinstance(fn, BatchTopK | JumpReLU) else torch.zeros_like(floor)
-        found = finder.above(sae, centred, floor[0] if (floor == floor[0]).all() else floor)
+    if not sae.encoder.one_product:
+        return sae.encode(x)
+    found = finder.selected(sae, x - sae.b_dec, sae.activation_fn.eval_plan())
     return SparseCodes(found.row, found.latent, found.pre, x.shape[0], sae.d_sae)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from msae.core.errors import ConfigError
 from msae.sae.autoencoder import SparseAutoencoder
 from msae.sae.codes import SparseCodes
 from msae.sae.losses import Losses, Objective
@@ -52,17 +54,49 @@ class StepResult:
         return torch.cat([codes, codes.new_full((1,), torch.inf)]).min()
 
 
-@runtime_checkable
-class Kernel(Protocol):
+class Kernel(ABC):
     """Computes one step. It may keep buffers between steps, but no state that changes a result.
 
     `deferred`: it asks nothing of its device, so that a step can be launched while the one before still runs; whether
     a result is `complete` must then be read later. A new kernel's first result always is.
     """
 
-    name: str
-    deferred: bool
+    name: ClassVar[str]
+    deferred: ClassVar[bool] = False
 
-    def step(self, sae: SparseAutoencoder, x: Float[Tensor, "batch d_in"], objective: Objective) -> StepResult:
-        """Set `.grad` of every parameter that learns to ∂L/∂parameter (overwriting) and return the losses and codes."""
-        ...
+    @classmethod
+    @abstractmethod
+    def make(cls, block: int | None) -> Kernel:
+        """A new one that holds at most `block` pre-activations at once (None: its own choice)."""
+
+    @classmethod
+    @abstractmethod
+    def needs(cls, sae: SparseAutoencoder) -> str | None:
+        """What `sae` would have to be, or this machine to have, for a step; None: it can be trained as it is."""
+
+    @classmethod
+    def is_for(cls, sae: SparseAutoencoder) -> bool:
+        """Whether ``auto`` may take it for `sae`, as far as speed is concerned."""
+        return True
+
+    @abstractmethod
+    def step(
+        self,
+        sae: SparseAutoencoder,
+        x: Float[Tensor, "batch d_in"],
+        objective: Objective,
+        target: Float[Tensor, "_ _"] | None = None,
+    ) -> StepResult:
+        """Set `.grad` of every parameter that learns to ∂L/∂parameter (overwriting) and return the losses and codes.
+
+        `target`: what every level is to reconstruct; None: `x`. `ConfigError` when its shape is not that of `x`.
+        """
+
+
+def target_or_input(x: Float[Tensor, "batch d_in"], target: Tensor | None) -> Float[Tensor, "batch d_in"]:
+    """What a step is to reconstruct; `ConfigError` for a target of another shape than `x`."""
+    if target is None:
+        return x
+    if target.shape != x.shape:
+        raise ConfigError(f"the target has shape {tuple(target.shape)}, the batch {tuple(x.shape)}: they must agree")
+    return target

@@ -18,7 +18,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from msae.sae.activation_fns import BatchTopK, JumpReLU, TopK, counts_per_row, largest
+from msae.sae.activation_fns.search_plan import BatchBudget, DenseChoice, LatentFloor, RowBudget, SearchPlan
+from msae.sae.activation_fns.selection import counts_per_pool, largest
 from msae.sae.autoencoder import SparseAutoencoder
 from msae.sae.kernels.products import stable_order
 from msae.sae.kernels.search import PlainSearch, Search, search_for
@@ -42,7 +43,7 @@ class Entries:
 
 
 class CandidateFinder:
-    """Finds the entries an activation function selects.
+    """Carries out a search plan: finds the entries that an activation function selects.
 
     `block`: the most pre-activations held at once. `search_for`: makes the search of one product.
     """
@@ -57,27 +58,32 @@ class CandidateFinder:
         """What the next batch is searched above, as far as is known: zero at least."""
         return self._floor or 0.0
 
-    def selected(self, sae: SparseAutoencoder, centred: Float[Tensor, "batch d_in"]) -> Entries:
-        """Exactly the entries that fire while training (for JumpReLU also those within ε/2 below θ).
+    def selected(
+        self, sae: SparseAutoencoder, centred: Float[Tensor, "batch d_in"], plan: SearchPlan | None = None
+    ) -> Entries:
+        """Exactly the entries that `plan` (None: the one for training) chooses, and those `LatentFloor.below` θ.
 
         `centred`: x − b_dec.
         """
-        fn = sae.activation_fn
-        if isinstance(fn, BatchTopK):
-            return self._batch_top_k(sae, centred, fn)
-        if isinstance(fn, TopK):
-            return self._row_top_k(sae, centred, fn)
-        if isinstance(fn, JumpReLU):
-            floor = sae.threshold - fn.bandwidth / 2
-            return self.above(sae, centred, floor)
-        return self.above(sae, centred, torch.zeros((), dtype=sae.dtype, device=sae.device))
+        match plan or sae.activation_fn.train_plan():
+            case BatchBudget() as budget:
+                return self._batch_budget(sae, centred, budget)
+            case RowBudget() as budget:
+                return self._row_budget(sae, centred, budget)
+            case LatentFloor() as levels:
+                floor = levels.floor(sae.threshold)
+                if floor.ndim and not levels.below and (floor == floor[0]).all():
+                    floor = floor[0]
+                return self.above(sae, centred, floor)
+            case DenseChoice() as choice:
+                return self._dense_choice(sae, centred, choice)
 
-    def _batch_top_k(self, sae: SparseAutoencoder, centred: Tensor, fn: BatchTopK) -> Entries:
-        budget = fn.budget(centred.shape[0])
-        floor = self._floor if self._floor is not None else self._sampled_floor(sae, centred, fn.k)
+    def _batch_budget(self, sae: SparseAutoencoder, centred: Tensor, plan: BatchBudget) -> Entries:
+        budget = plan.entries(centred.shape[0])
+        floor = self._floor if self._floor is not None else self._sampled_floor(sae, centred, plan.k)
         entries = self.above(sae, centred, _scalar(sae, floor))
         while len(entries.pre) < budget and floor > 0:
-            floor = min(FLOOR_RATIO * self._sampled_floor(sae, centred, fn.k), 0.7 * floor)
+            floor = min(FLOOR_RATIO * self._sampled_floor(sae, centred, plan.k), 0.7 * floor)
             floor = floor if floor > 1e-3 else 0.0
             entries = self.above(sae, centred, _scalar(sae, floor))
         chosen = entries.where(largest(entries.pre, budget))
@@ -85,11 +91,12 @@ class CandidateFinder:
         self._floor = lowest if math.isfinite(lowest) else 0.0
         return chosen
 
-    def _row_top_k(self, sae: SparseAutoencoder, centred: Tensor, fn: TopK) -> Entries:
+    def _row_budget(self, sae: SparseAutoencoder, centred: Tensor, plan: RowBudget) -> Entries:
         n_rows = centred.shape[0]
-        floor = self._floor if self._floor is not None else 0.5 * self._sampled_floor(sae, centred, fn.k)
+        floor = self._floor if self._floor is not None else 0.5 * self._sampled_floor(sae, centred, plan.codes_a_row)
         entries = self.above(sae, centred, _scalar(sae, floor))
-        short = (counts_per_row(entries.row, n_rows) < fn.k).nonzero().squeeze(1)
+        counts = counts_per_pool(plan.pool(entries.row, entries.latent), n_rows * plan.groups)
+        short = (counts.view(n_rows, plan.groups) < plan.k).any(1).nonzero().squeeze(1)
         if floor > 0 and len(short):
             again = self.above(sae, centred[short], _scalar(sae, 0.0))
             enough = torch.ones(n_rows, dtype=torch.bool, device=centred.device)
@@ -101,11 +108,20 @@ class CandidateFinder:
                 torch.cat([kept.pre, again.pre]),
                 n_rows,
             )
-        chosen = entries.where(_largest_in_each_row(entries, fn.k, n_rows))
+        chosen = entries.where(_largest_in_each_pool(entries, plan, n_rows))
         lowest = chosen.pre.new_full((n_rows,), torch.inf).scatter_reduce(0, chosen.row, chosen.pre, "amin")
         lowest = lowest[lowest.isfinite()].float()
         self._floor = max(0.0, 0.95 * torch.quantile(lowest, 0.01).item()) if len(lowest) else 0.0
         return chosen
+
+    def _dense_choice(self, sae: SparseAutoencoder, centred: Tensor, plan: DenseChoice) -> Entries:
+        n_rows = max(1, self.block // sae.d_sae) if plan.by_row else len(centred)
+        parts = []
+        for start in range(0, len(centred), n_rows):
+            pre = torch.addmm(sae.b_enc.detach(), centred[start : start + n_rows].detach(), sae.W_enc.detach())
+            row, latent = plan.mask(pre, sae.threshold).nonzero(as_tuple=True)
+            parts.append((row + start, latent, pre[row, latent]))
+        return Entries(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
     def _sampled_floor(self, sae: SparseAutoencoder, centred: Tensor, k: int | float) -> float:
         """A floor from a few rows: a little below the value that k entries a row exceed among them."""
@@ -132,14 +148,16 @@ class CandidateFinder:
         return _by_row(row, latent, pre, centred.shape[0])
 
 
-def _largest_in_each_row(entries: Entries, k: int, n_rows: int) -> Bool[Tensor, " n"]:
-    """The k largest of each row; of equal ones the first."""
+def _largest_in_each_pool(entries: Entries, plan: RowBudget, n_rows: int) -> Bool[Tensor, " n"]:
+    """The k largest of each pool; of equal ones the first."""
+    pool = plan.pool(entries.row, entries.latent)
     by_value = torch.argsort(entries.pre, descending=True, stable=True)
-    by_row = by_value[torch.argsort(entries.row[by_value], stable=True)]
-    starts = torch.searchsorted(entries.row, torch.arange(n_rows, device=entries.row.device))
-    rank = torch.arange(len(by_row), device=entries.row.device) - starts[entries.row[by_row]]
-    keep = torch.zeros_like(entries.row, dtype=torch.bool)
-    keep[by_row] = rank < k
+    by_pool = by_value[torch.argsort(pool[by_value], stable=True)]
+    counts = counts_per_pool(pool, n_rows * plan.groups)
+    starts = counts.cumsum(0) - counts
+    rank = torch.arange(len(by_pool), device=pool.device) - starts[pool[by_pool]]
+    keep = torch.zeros_like(pool, dtype=torch.bool)
+    keep[by_pool] = rank < plan.k
     return keep
 
 

@@ -13,32 +13,51 @@ from torch.profiler import record_function
 
 from msae.sae.autoencoder import SparseAutoencoder
 from msae.sae.kernels.auxk import add_auxk_gradients
-from msae.sae.kernels.base import StepResult
+from msae.sae.kernels.base import Kernel, StepResult, target_or_input
 from msae.sae.kernels.candidates import CandidateFinder
-from msae.sae.kernels.products import row_offsets, stable_order
+from msae.sae.kernels.products import on_compiled_path, row_offsets, stable_order
 from msae.sae.losses import Losses, Objective, step_factors, step_widths
 
 
-class FusedKernel:
-    """BatchTopK and TopK in float32 on a CPU with numba. `block`: the most pre-activations held at once."""
+class FusedKernel(Kernel):
+    """Activation functions with no penalty and no learned θ, in float32 on a CPU with numba. `block`: as `sparse`."""
 
     name = "fused"
-    deferred = False
 
     def __init__(self, block: int = 1 << 21) -> None:
         self._finder = CandidateFinder(block)
 
+    @classmethod
+    def make(cls, block: int | None) -> FusedKernel:
+        """See `Kernel.make`."""
+        return cls() if block is None else cls(block)
+
+    @classmethod
+    def needs(cls, sae: SparseAutoencoder) -> str | None:
+        """float32 on a CPU with numba; the loops know the gradients of the reconstruction losses alone."""
+        fn = sae.activation_fn
+        plain = sae.encoder.one_product and not (fn.has_penalty or fn.learns_threshold)
+        if on_compiled_path(sae.W_dec) and plain:
+            return None
+        return "float32 on a CPU with numba, and an activation function without a penalty, such as BatchTopK or TopK"
+
     @torch.no_grad()
-    def step(self, sae: SparseAutoencoder, x: Float[Tensor, "batch d_in"], objective: Objective) -> StepResult:
+    def step(
+        self,
+        sae: SparseAutoencoder,
+        x: Float[Tensor, "batch d_in"],
+        objective: Objective,
+        target: Float[Tensor, "_ _"] | None = None,
+    ) -> StepResult:
         """Losses, codes and gradients; see `Kernel.step`."""
         from msae.sae.kernels.compiled import decode_levels, gather_gradients
 
-        n_rows, x = x.shape[0], x.contiguous()
+        n_rows, target, x = len(x), target_or_input(x, target).contiguous(), x.contiguous()
         widths = step_widths(objective)
         with record_function("msae::select"):
             centred = x - sae.b_dec
             kept = self._finder.selected(sae, centred)
-            kept = kept.where(kept.pre > 0)
+            kept = kept.where(sae.activation_fn.train_plan().fires(kept.pre, kept.latent, sae.threshold))
             starts = row_offsets(kept.row, n_rows)
 
         pull = x.new_empty(len(widths), n_rows, sae.d_in)
@@ -46,7 +65,7 @@ class FusedKernel:
         squares, upstream = x.new_empty(n_rows, len(widths)), x.new_empty(len(kept.pre))
         factors = x.new_tensor(step_factors(objective, widths, n_rows))
         ends_of_levels = kept.row.new_tensor(widths)
-        inputs = (starts, kept.latent, kept.pre, sae.W_dec.data, sae.b_dec.data, x, ends_of_levels, factors)
+        inputs = (starts, kept.latent, kept.pre, sae.W_dec.data, sae.b_dec.data, target, ends_of_levels, factors)
         with record_function("msae::decode"):
             decode_levels(*(tensor.numpy() for tensor in (*inputs, pull, upstream, squares, residuals)))
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from msae.sae.activation_fns import largest_per_row
+from msae.sae.activation_fns.selection import largest_per_row
 from msae.sae.kernels.scan import has_numba
 
 GATHER_CHUNK = 1 << 15

@@ -6,26 +6,41 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from msae.sae.activation_fns import JumpReLU
 from msae.sae.autoencoder import SparseAutoencoder
 from msae.sae.codes import SparseCodes
-from msae.sae.kernels.base import StepResult
-from msae.sae.losses import Losses, Objective, auxk_loss, jump, level_losses, sparsity_penalty
+from msae.sae.kernels.base import Kernel, StepResult, target_or_input
+from msae.sae.losses import Losses, Objective, auxk_loss, level_losses
 
 
-class ReferenceKernel:
+class ReferenceKernel(Kernel):
     """Dense pre-activations, one dense decode per prefix, gradients by autograd."""
 
     name = "reference"
-    deferred = False
 
-    def step(self, sae: SparseAutoencoder, x: Float[Tensor, "batch d_in"], objective: Objective) -> StepResult:
+    @classmethod
+    def make(cls, block: int | None) -> ReferenceKernel:
+        """It holds all pre-activations of a batch."""
+        return cls()
+
+    @classmethod
+    def needs(cls, sae: SparseAutoencoder) -> str | None:
+        """Nothing: it works on anything."""
+        return None
+
+    def step(
+        self,
+        sae: SparseAutoencoder,
+        x: Float[Tensor, "batch d_in"],
+        objective: Objective,
+        target: Float[Tensor, "_ _"] | None = None,
+    ) -> StepResult:
         """Losses, codes and gradients; see `Kernel.step`."""
+        target = target_or_input(x, target)
         learning = [parameter for parameter in sae.parameters() if parameter.requires_grad]
         with torch.enable_grad():
             pre = sae.pre_activations(x)
-            codes = codes_while_training(sae, pre)
-            losses = dense_losses(sae, x, pre, codes, objective)
+            codes = sae.activation_fn.train_codes(pre, sae.threshold)
+            losses = dense_losses(sae, target, pre, codes, objective)
             gradients = torch.autograd.grad(losses.total, learning, allow_unused=True)
         for parameter, gradient in zip(learning, gradients, strict=True):
             parameter.grad = torch.zeros_like(parameter) if gradient is None else gradient
@@ -47,16 +62,9 @@ class ReferenceKernel:
         )
 
 
-def codes_while_training(sae: SparseAutoencoder, pre: Float[Tensor, "batch d_sae"]) -> Float[Tensor, "batch d_sae"]:
-    """Dense codes, differentiable, with JumpReLU's straight-through threshold."""
-    if isinstance(sae.activation_fn, JumpReLU):
-        return jump(pre, sae.threshold, sae.activation_fn.bandwidth)
-    return torch.where(sae.activation_fn.train_mask(pre, sae.threshold), pre, 0.0)
-
-
 def dense_losses(
     sae: SparseAutoencoder,
-    x: Float[Tensor, "batch d_in"],
+    target: Float[Tensor, "batch d_in"],
     pre: Float[Tensor, "batch d_sae"],
     codes: Float[Tensor, "batch d_sae"],
     objective: Objective,
@@ -66,12 +74,12 @@ def dense_losses(
     def prefixes(widths: tuple[int, ...]) -> Float[Tensor, "level batch d_in"]:
         return torch.stack([sae.b_dec + codes[:, :width] @ sae.W_dec[:width] for width in widths])
 
-    levels = level_losses(x, prefixes(objective.widths), objective.variance)
-    auxk = penalty = pre.new_zeros(())
+    levels = level_losses(target, prefixes(objective.widths), objective.variance)
+    auxk = pre.new_zeros(())
     if objective.has_auxk:
         assert objective.dead is not None
-        residuals = x - prefixes(objective.auxk_widths)
+        residuals = target - prefixes(objective.auxk_widths)
         auxk = auxk_loss(pre, sae.W_dec, residuals, objective.auxk_widths, objective.auxk_weights, objective.dead)
-    penalty = sparsity_penalty(sae.activation_fn, pre, codes, sae.W_dec, sae.threshold)
+    penalty = sae.activation_fn.penalty(pre, codes, sae.W_dec, sae.threshold)
     total = (levels.new_tensor(objective.weights) * levels).sum() + objective.auxk_alpha * auxk + penalty
     return Losses(levels=levels, auxk=auxk, penalty=penalty, total=total)

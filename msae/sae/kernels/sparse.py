@@ -20,10 +20,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.profiler import record_function
 
-from msae.sae.activation_fns import JumpReLU, ReLU
+from msae.sae.activation_fns.activation_fn import FoundCodes
 from msae.sae.autoencoder import SparseAutoencoder
 from msae.sae.kernels.auxk import BLOCK, add_auxk_gradients
-from msae.sae.kernels.base import StepResult
+from msae.sae.kernels.base import Kernel, StepResult, target_or_input
 from msae.sae.kernels.candidates import CandidateFinder, Entries
 from msae.sae.kernels.products import gathered_sums, on_device, row_offsets, sampled_product, stable_order
 from msae.sae.losses import Losses, Objective, step_factors, step_widths
@@ -57,35 +57,51 @@ class _Banded:
     n_rows: int
 
 
-class SparseKernel:
+class SparseKernel(Kernel):
     """The sparse step on any torch device. `block`: the most pre-activations held at once."""
 
     name = "sparse"
-    deferred = False
 
     def __init__(self, block: int = 1 << 21) -> None:
         self._finder = CandidateFinder(block)
         self._products = Products()
         self._auxk_block = BLOCK
 
+    @classmethod
+    def make(cls, block: int | None) -> SparseKernel:
+        """See `Kernel.make`."""
+        return cls() if block is None else cls(block)
+
+    @classmethod
+    def needs(cls, sae: SparseAutoencoder) -> str | None:
+        """An encoder that is one product."""
+        return None if sae.encoder.one_product else "an encoder that is one product, such as Linear"
+
     def _select(self, sae: SparseAutoencoder, centred: Tensor) -> tuple[Entries, Bool[Tensor, ""]]:
         """The entries of a step, and whether they are all there."""
         return self._finder.selected(sae, centred), torch.ones((), dtype=torch.bool, device=centred.device)
 
     @torch.no_grad()
-    def step(self, sae: SparseAutoencoder, x: Float[Tensor, "batch d_in"], objective: Objective) -> StepResult:
+    def step(
+        self,
+        sae: SparseAutoencoder,
+        x: Float[Tensor, "batch d_in"],
+        objective: Objective,
+        target: Float[Tensor, "_ _"] | None = None,
+    ) -> StepResult:
         """Losses, codes and gradients; see `Kernel.step`."""
+        target = target_or_input(x, target)
         sae.zero_grad(set_to_none=True)
         n_rows = x.shape[0]
         widths = step_widths(objective)
         with record_function("msae::select"):
             centred = x - sae.b_dec
             touched, complete = self._select(sae, centred)
-        fires = _fires(sae, touched)
+        fires = sae.activation_fn.train_plan().fires(touched.pre, touched.latent, sae.threshold)
         entries = _by_band(touched, fires, on_device(widths, touched.latent), n_rows, sae.d_sae)
 
         with record_function("msae::decode"):
-            errors = _prefix_errors(sae, x, entries, len(widths), self._products)
+            errors = _prefix_errors(sae, target, entries, len(widths), self._products)
             trained = [widths.index(width) for width in objective.widths]
             levels = torch.stack([errors[g].square().sum() for g in trained]) / (n_rows * objective.variance)
             residuals = {w: -errors[widths.index(w)] for w in objective.auxk_widths if objective.has_auxk}
@@ -108,11 +124,6 @@ class SparseKernel:
             d_sae=sae.d_sae,
             complete=complete,
         )
-
-
-def _fires(sae: SparseAutoencoder, entries: Entries) -> Bool[Tensor, " n"]:
-    floor = sae.threshold[entries.latent].clamp_min(0) if sae.activation_fn.learns_threshold else 0.0
-    return entries.pre > floor
 
 
 def _by_band(
@@ -139,11 +150,11 @@ def _by_band(
 
 
 def _prefix_errors(
-    sae: SparseAutoencoder, x: Tensor, entries: _Banded, n_levels: int, products: Products
+    sae: SparseAutoencoder, target: Tensor, entries: _Banded, n_levels: int, products: Products
 ) -> Float[Tensor, "level b d_in"]:
-    """x̂_g − x for every prefix: bands decoded once, then summed up in place."""
-    errors = products.gathered(sae.W_dec, entries.latent, entries.value, entries.starts).view(n_levels, *x.shape)
-    errors[0] += sae.b_dec - x
+    """x̂_g − target for every prefix: bands decoded once, then summed up in place."""
+    errors = products.gathered(sae.W_dec, entries.latent, entries.value, entries.starts).view(n_levels, *target.shape)
+    errors[0] += sae.b_dec - target
     for level in range(1, n_levels):
         errors[level] += errors[level - 1]
     return errors
@@ -166,30 +177,21 @@ def _add_gradients(
     products: Products,
 ) -> Float[Tensor, ""]:
     """Set every `.grad` from ∂L/∂f = `upstream`, and return the activation function's penalty."""
-    fn, n_rows = sae.activation_fn, entries.n_rows
+    found = FoundCodes(entries.latent, entries.pre, entries.value, entries.fires, upstream, entries.n_rows)
+    own = sae.activation_fn.own_gradients(found, sae.W_dec, sae.threshold)
     code_gradient = torch.where(entries.fires, upstream, 0.0)
-    penalty = upstream.new_zeros(())
-    if isinstance(fn, ReLU):
-        norm = sae.W_dec.norm(dim=1)
-        code_gradient += torch.where(entries.fires, fn.l1_coefficient / n_rows * norm[entries.latent], 0.0)
-        total_value = torch.zeros_like(norm).index_add_(0, entries.latent, entries.value)
-        penalty = fn.l1_coefficient / n_rows * (total_value * norm).sum()
-    if isinstance(fn, JumpReLU):
-        l0 = entries.fires.sum().to(upstream.dtype) / n_rows
-        penalty = fn.coefficient * (l0 / fn.l0 - 1).square()
-        l0_slope = 2 * fn.coefficient * (l0 / fn.l0 - 1) / (fn.l0 * n_rows)
-        theta = sae.threshold[entries.latent]
-        near = ((entries.pre - theta).abs() < fn.bandwidth / 2).to(theta.dtype)
-        slope = -(upstream * theta + l0_slope) * near / fn.bandwidth
-        sae.threshold.grad = torch.zeros_like(sae.threshold).index_add_(0, entries.latent, slope)
+    if own.codes is not None:
+        code_gradient += own.codes
 
     by_latent, ends = products.order(entries.latent_key, sae.d_sae)
     offsets = torch.cat([ends.new_zeros(1), ends[: sae.d_sae]])
     slot = entries.slot[by_latent]
     sae.W_dec.grad = products.gathered(pull.view(-1, sae.d_in), slot, entries.value[by_latent], offsets)
-    sae.W_enc.grad = products.gathered(centred, slot % n_rows, code_gradient[by_latent], offsets).T
+    sae.W_enc.grad = products.gathered(centred, slot % entries.n_rows, code_gradient[by_latent], offsets).T
     sae.b_enc.grad = torch.zeros_like(sae.b_enc).index_add_(0, entries.latent, code_gradient)
     sae.b_dec.grad = pull[0].sum(0) - sae.W_enc @ sae.b_enc.grad
-    if isinstance(fn, ReLU):
-        sae.W_dec.grad += (fn.l1_coefficient / n_rows * total_value / norm)[:, None] * sae.W_dec
-    return penalty
+    if own.W_dec is not None:
+        sae.W_dec.grad += own.W_dec
+    if sae.threshold.requires_grad:
+        sae.threshold.grad = own.threshold
+    return own.penalty

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from msae.sae.activation_fns import BatchTopK, JumpReLU, TopK
+from msae.sae.activation_fns.search_plan import BatchBudget, LatentFloor
 from msae.sae.autoencoder import SparseAutoencoder
 from msae.sae.kernels.candidates import FLOOR_RATIO, CandidateFinder, Entries
 from msae.sae.kernels.search import BF16_PRODUCT, FLOAT32
@@ -42,22 +42,23 @@ class DeferredFinder:
     ) -> tuple[Entries, Bool[Tensor, ""]]:
         """What `CandidateFinder.selected` finds, padded, and whether that is certain.
 
-        TopK is always asked: each row has a floor of its own to pass, and some row always misses it.
+        A budget a row is always asked for: each row has a floor of its own to pass, and some row always misses it.
         """
-        fn, budget = sae.activation_fn, _budget(sae, len(centred))
-        if self._room < budget or self._floor is None or isinstance(fn, TopK):
-            return self._ask(sae, centred), torch.ones((), dtype=torch.bool, device=centred.device)
-        if isinstance(fn, BatchTopK):
+        plan, n_rows = sae.activation_fn.train_plan(), len(centred)
+        if self._floor is not None and isinstance(plan, BatchBudget) and self._room >= plan.entries(n_rows):
             found, fits = self._above(sae, centred, self._floor)
-            entries, self._floor, enough = largest_of(found, len(centred), budget, self._floor)
+            entries, self._floor, enough = largest_of(found, n_rows, plan.entries(n_rows), self._floor)
             return entries, fits & enough
-        floor = sae.threshold - fn.bandwidth / 2 if isinstance(fn, JumpReLU) else torch.zeros_like(sae.b_enc)
-        return self._above(sae, centred, floor)
+        if self._floor is not None and isinstance(plan, LatentFloor):
+            return self._above(sae, centred, plan.floor(sae.threshold))
+        return self._ask(sae, centred), torch.ones((), dtype=torch.bool, device=centred.device)
 
     def _ask(self, sae: SparseAutoencoder, centred: Tensor) -> Entries:
         entries = self._asking.selected(sae, centred)
         self._floor = torch.full((), self._asking.floor, dtype=sae.dtype, device=sae.device)
-        self._room = max(LEAST_ROOM, ROOM_FOR * len(entries.pre), _budget(sae, len(centred)))
+        plan = sae.activation_fn.train_plan()
+        budget = plan.entries(len(centred)) if isinstance(plan, BatchBudget) else 0
+        self._room = max(LEAST_ROOM, ROOM_FOR * len(entries.pre), budget)
         return entries
 
     def _above(self, sae: SparseAutoencoder, centred: Tensor, floor: Tensor) -> tuple[Entries, Bool[Tensor, ""]]:
@@ -154,8 +155,3 @@ class TileSearch:
         pre = sampled_product(self.centred, sae.W_enc.T, row, latent) + sae.b_enc[latent]
         keep = pre > (self.floor if self.floor.ndim == 0 else self.floor[latent])
         return row[keep], latent[keep] - columns.start, pre[keep]
-
-
-def _budget(sae: SparseAutoencoder, n_rows: int) -> int:
-    """How many entries are selected, where that is known beforehand; else one."""
-    return sae.activation_fn.budget(n_rows) if isinstance(sae.activation_fn, BatchTopK) else 1

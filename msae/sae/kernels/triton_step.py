@@ -29,6 +29,18 @@ class TritonKernel(SparseKernel):
         self._products = Products(sampled=sampled_product, gathered=gathered_sums, order=sorted_order)
         self._auxk_block = block
 
+    @classmethod
+    def needs(cls, sae: SparseAutoencoder) -> str | None:
+        """float32 on a CUDA device, or Triton's interpreter."""
+        if fits_triton(sae):
+            return super().needs(sae)
+        return "float32 on a CUDA device, with triton installed"
+
+    @classmethod
+    def is_for(cls, sae: SparseAutoencoder) -> bool:
+        """A CUDA device: interpreted it is slow."""
+        return sae.W_dec.is_cuda
+
     def _select(self, sae: SparseAutoencoder, centred: Tensor) -> tuple[Entries, Bool[Tensor, ""]]:
         return self._deferred.selected(sae, centred)
 
