@@ -153,7 +153,12 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         from msae.core.config import nearest
+        from msae.sae import ACTIVATION_FNS, ENCODERS, NESTINGS
 
+        # Whatever is in the lists of extension points is public without an entry here.
+        extensions: dict[str, Any] = {**ACTIVATION_FNS, **NESTINGS, **ENCODERS}
+        if name in extensions:
+            return extensions[name]
         raise AttributeError(f"module 'msae' has no attribute {name!r}{nearest(name, _HOMES)}")
     return getattr(importlib.import_module(_HOMES[name]), name)
 

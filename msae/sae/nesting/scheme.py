@@ -28,6 +28,6 @@ class Nesting(ABC):
         """The weight of each of `n_levels` prefixes in the loss; they sum to one."""
 
     @classmethod
-    @abstractmethod
     def example(cls, d_sae: int) -> Nesting:
         """A small one that fits `d_sae` latents: what the contract tests and the docs try."""
+        return cls()

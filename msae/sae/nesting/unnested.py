@@ -25,8 +25,3 @@ class Unnested(Nesting):
     def weights(self, n_levels: int) -> tuple[float, ...]:
         """The one prefix has all the weight."""
         return normalised_weights("equal", n_levels)
-
-    @classmethod
-    def example(cls, d_sae: int) -> Unnested:
-        """The only one there is."""
-        return cls()
