@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from msae.core.config import require
-from msae.sae.nesting.prefixes import LevelWeights, normalised_weights, require_widths
+from msae.sae.nesting.level_weights import LevelWeights, normalised_weights, require_widths
 from msae.sae.nesting.scheme import Nesting
 
 

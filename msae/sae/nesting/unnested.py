@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from msae.sae.nesting.prefixes import normalised_weights
+from msae.sae.nesting.level_weights import normalised_weights
 from msae.sae.nesting.scheme import Nesting
 
 
