@@ -41,8 +41,8 @@ L0_TOLERANCE, FVU_TOLERANCE = 0.02, 0.01
 class Record:
     """What msae keeps of an SAE in ``metadata.msae``, besides SAELens' fields.
 
-    `encoder`: None for a linear one. `version`: of the msae that saved it. `recorded`: figures of every level on held-out rows; `probe`: the same on the
-    stored probe rows.
+    `encoder`: None for a linear one. `version`: of the msae that saved it. `recorded`: figures of every level on
+    held-out rows; `probe`: the same on the stored probe rows.
     """
 
     activation_fn: Mapping[str, Any]
