@@ -12,7 +12,7 @@ PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo example test test-all check format bench bench-peers clean
+.PHONY: help install demo docs example test test-all check format bench bench-peers clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,9 @@ install: $(VENV)/.installed ## .venv with msae and its development tools, pinned
 
 demo: install ## train, evaluate and analyze a Matryoshka SAE on the model that ships with msae
 	$(RUN)/msae demo
+
+docs: install ## build the documentation in build/docs; open its index.html
+	$(RUN)/python -m mkdocs build --strict
 
 example: install ## write the example dashboard in dashboards/demo anew, from the run of `make demo`
 	$(RUN)/msae export-html runs/demo --top 100 --out dashboards/demo

@@ -86,7 +86,7 @@ def edges() -> list[tuple[Path, int, str]]:
 
 def test_every_file_belongs_to_a_layer() -> None:
     unknown = {part_of(path) for path in SOURCES} - LAYERS.keys() - {"msae"}
-    assert not unknown, f"no layer is given for {sorted(unknown)}: add it to LAYERS and to the README's design section"
+    assert not unknown, f"no layer is given for {sorted(unknown)}: add it to LAYERS and to docs/architecture.md"
 
 
 def test_imports_go_to_lower_layers_only(edges: list[tuple[Path, int, str]]) -> None:

@@ -1,0 +1,38 @@
+"""The help text of every `msae` command, as the command prints it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from typing import get_args
+from unittest.mock import patch
+
+from msae.cli import command as line
+
+WIDTH = 100
+
+
+def as_markdown() -> str:
+    """A section a command, with its help."""
+    return "\n".join(f"## `msae {name}`\n\n```text\n{_help(name)}\n```\n" for name in names())
+
+
+def names() -> list[str]:
+    """The commands, in the order in which `msae --help` lists them."""
+    members = get_args(line.Command)
+    return [next(part.name for part in get_args(member)[1:] if hasattr(part, "name")) for member in members]
+
+
+def _help(name: str) -> str:
+    printed = io.StringIO()
+    environment = {"COLUMNS": str(WIDTH), "NO_COLOR": "1", "TERM": "dumb"}
+    with (
+        patch.dict(os.environ, environment),
+        patch.object(sys, "argv", ["msae", name, "--help"]),
+        contextlib.suppress(SystemExit),
+        contextlib.redirect_stdout(printed),
+    ):
+        line.main()
+    return "\n".join(row.rstrip() for row in printed.getvalue().strip().splitlines())
