@@ -23,7 +23,8 @@ demo: install ## train, evaluate and analyze a Matryoshka SAE on the model that 
 	$(RUN)/msae demo
 
 docs: install ## build the documentation in build/docs; open its index.html
-	$(RUN)/python -m mkdocs build --strict
+	$(RUN)/python docs/hooks/result_tables.py
+	NO_MKDOCS_2_WARNING=1 $(RUN)/python -m mkdocs build --strict
 
 example: install ## write the example dashboard in dashboards/demo anew, from the run of `make demo`
 	$(RUN)/msae export-html runs/demo --top 100 --out dashboards/demo

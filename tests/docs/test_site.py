@@ -69,3 +69,24 @@ def test_search_works_in_pages_opened_as_files(site: Path) -> None:
         page.locator(".md-search-result__link").first.wait_for()
         browser.close()
     assert requested and not [url for url in requested if url.startswith(("http:", "https:", "ws"))]
+
+
+def test_tables_of_results_are_what_the_results_files_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs" / "hooks")
+    import result_tables
+
+    assert len(result_tables.pages()) >= 4
+    for page in result_tables.pages():
+        text = page.read_text(encoding="utf-8")
+        assert result_tables.filled(text) == text, f"{page.name}: python docs/hooks/result_tables.py writes it anew"
+
+
+def test_a_figure_that_is_not_one_stops_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs" / "hooks")
+    import result_tables
+
+    shown = {"columns": {"one": {"SAE": "Matryoshka"}}, "rows": {"precision": {"figure": "FVU"}}}
+    assert result_tables.table("studies/forest", shown).endswith("| precision | .023 ± .002 |")
+    shown["columns"]["one"] = {}
+    with pytest.raises(LookupError, match="is 2 figures"):
+        result_tables.table("studies/forest", shown)
