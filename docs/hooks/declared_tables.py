@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from msae.analysis.all_measurements import TABLES
 from msae.analysis.tables import Column, TableSpec
-from msae.studies.comparison import LATENTS
+from msae.studies.comparison import COMPARED_LEVELS, COMPARED_OVERLAP, COMPARED_RATE, LATENTS
 
-
-def declared_tables() -> tuple[TableSpec, ...]:
-    """Those of `msae analyze`, and the one that `msae compare` adds."""
-    return (*TABLES, LATENTS)
+DECLARED: dict[str, tuple[TableSpec, ...]] = {
+    "Of `msae analyze`": TABLES,
+    "Of `msae compare`": (COMPARED_LEVELS, COMPARED_OVERLAP, COMPARED_RATE, LATENTS),
+}
+"""By the command that makes them."""
 
 
 def as_markdown() -> str:
-    """A section a table."""
-    parts = []
-    for table in declared_tables():
-        rows = [f"| `{c.name}` | {_type(c)} | {c.unit} | {cell(c.meaning)} |" for c in table.columns]
-        head = ["| column | type | unit | meaning |", "|---|---|---|---|"]
-        parts.append("\n".join([f"## `{table.name}`\n", f"One row: {table.row}.\n", *head, *rows, ""]))
-    return "\n".join(parts)
+    """A section a command, and in it one a table."""
+    return "\n".join("\n".join([f"## {command}\n", *map(section, tables)]) for command, tables in DECLARED.items())
+
+
+def section(table: TableSpec) -> str:
+    """What a row of the table is, and its columns."""
+    rows = [f"| `{c.name}` | {_type(c)} | {c.unit} | {cell(c.meaning)} |" for c in table.columns]
+    head = ["| column | type | unit | meaning |", "|---|---|---|---|"]
+    return "\n".join([f"### `{table.name}`\n", f"One row: {table.row}.\n", *head, *rows, ""])
 
 
 def _type(column: Column) -> str:

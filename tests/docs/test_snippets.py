@@ -101,7 +101,10 @@ def test_a_page_runs(page: Path, here: Path, monkeypatch: pytest.MonkeyPatch) ->
         shutil.rmtree(here / "acts/quick")
     module = types.ModuleType("a_page_of_the_documentation")  # dataclasses look their module up
     monkeypatch.setitem(sys.modules, module.__name__, module)
+    elsewhere = set() if page == README else {text for _, text in blocks(README)}
     for language, text in blocks(page):
+        if text in elsewhere:
+            continue
         if language == "python":
             run_python(tiny(text), module.__dict__)
         else:
@@ -112,8 +115,8 @@ def test_a_page_runs(page: Path, here: Path, monkeypatch: pytest.MonkeyPatch) ->
                     run_msae(tiny(f"msae {arguments}").removeprefix("msae ") + " --help" * other)
 
 
-def test_the_ten_lines_are_ten_and_give_a_run(world: Path) -> None:
-    assert len([line for line in ten_lines().splitlines() if line.strip()]) == 10
+def test_the_ten_lines_are_no_more_and_give_a_run(world: Path) -> None:
+    assert len([line for line in ten_lines().splitlines() if line.strip()]) <= 10
     assert (world / "runs/quick/sae/cfg.json").is_file()
 
 
@@ -121,7 +124,7 @@ def test_the_page_of_tables_describes_what_the_demo_wrote(world: Path, monkeypat
     monkeypatch.syspath_prepend(ROOT / "docs" / "hooks")
     import declared_tables
 
-    described = {table.name: table for table in declared_tables.declared_tables()}
+    described = {table.name: table for tables in declared_tables.DECLARED.values() for table in tables}
     written = sorted((world / "runs/demo/results").glob("*.parquet"))
     assert len(written) >= 15
     for path in written:
