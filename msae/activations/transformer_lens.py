@@ -205,7 +205,7 @@ class TransformerLensSource:
             if keep is None:
                 embedding = self.model.original_model.get_input_embeddings()
                 stack.callback(embedding.register_forward_pre_hook(where.see_tokens).remove)
-            hooks = []
+            hooks: list[Any] = []
             for name, function in replace.items():
                 hook = replacing_hook(name, function, where)
                 if block := self._block_of_mid_stream(name):

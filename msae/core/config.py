@@ -46,7 +46,7 @@ def from_dict(cls: type[T], values: Any) -> T:
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and key not in values:
             raise ConfigError(f"{name} needs a value for {key!r}; it was given {sorted(values)}")
-    hints = _hints(cls)
+    hints = _hints(cls)  # type: ignore[arg-type]
     return cls(**{key: _from_json(value, hints[key], f"{name}.{key}") for key, value in values.items()})
 
 

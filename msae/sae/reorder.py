@@ -40,8 +40,9 @@ def nesting_of(widths: Sequence[int] | None, d_sae: int) -> Nesting:
 
 
 def _copied(sae: SparseAutoencoder, nesting: Nesting, order: Int[Tensor, " d_sae"]) -> SparseAutoencoder:
-    sizes, where = (sae.d_in, sae.d_sae), {"dtype": sae.dtype, "device": sae.device}
-    out = SparseAutoencoder(*sizes, sae.activation_fn, nesting, encoder=sae.encoder, **where)
+    out = SparseAutoencoder(
+        sae.d_in, sae.d_sae, sae.activation_fn, nesting, encoder=sae.encoder, dtype=sae.dtype, device=sae.device
+    )
     with torch.no_grad():
         out.W_dec.copy_(sae.W_dec[order])
         out.W_enc.copy_(sae.W_enc[:, order])
