@@ -6,7 +6,6 @@ import contextlib
 import io
 import os
 import sys
-from typing import get_args
 from unittest.mock import patch
 
 from msae.cli import command as line
@@ -16,13 +15,7 @@ WIDTH = 100
 
 def as_markdown() -> str:
     """A section a command, with its help."""
-    return "\n".join(f"## `msae {name}`\n\n```text\n{_help(name)}\n```\n" for name in names())
-
-
-def names() -> list[str]:
-    """The commands, in the order in which `msae --help` lists them."""
-    members = get_args(line.Command)
-    return [next(part.name for part in get_args(member)[1:] if hasattr(part, "name")) for member in members]
+    return "\n".join(f"## `msae {name}`\n\n```text\n{_help(name)}\n```\n" for name in line.COMMANDS)
 
 
 def _help(name: str) -> str:

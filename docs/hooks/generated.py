@@ -8,6 +8,7 @@ from typing import Any
 
 import commands
 import declared_tables
+import extension_lists
 import public_names
 
 from msae.analysis.levels.level_table import DEFINITIONS
@@ -24,6 +25,7 @@ def figures_of_a_level() -> str:
 GENERATED: dict[str, Callable[[], str]] = {
     "tables": declared_tables.as_markdown,
     "figures of a level": figures_of_a_level,
+    "lists": extension_lists.all_as_markdown,
     "commands": commands.as_markdown,
     "public names of msae": lambda: public_names.as_markdown("msae"),
     "public names of msae_dashboards": lambda: public_names.as_markdown("msae_dashboards"),

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from msae.cli.command import COMMANDS
+
 pytest.importorskip("mkdocs")
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +52,7 @@ def test_every_public_name_has_its_place(site: Path) -> None:
 
 def test_every_command_is_described(site: Path) -> None:
     text = (site / "commands.html").read_text(encoding="utf-8")
-    for command in ("demo", "harvest", "train", "eval", "analyze", "compare", "dashboard", "export-html", "info"):
+    for command in COMMANDS:
         assert f"usage: msae {command} " in text
 
 

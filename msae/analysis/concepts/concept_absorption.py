@@ -51,8 +51,11 @@ READ_ROWS = 1 << 13
 
 @dataclass(frozen=True, kw_only=True)
 class ConceptAbsorption:
-    """`tokens`: looked at of a concept, or of a child's, at most. `min_tokens`: below which no rate is given. `words`:
-    of each letter that the model is asked to spell, at most (0: it is not asked)."""
+    """How often a labelled concept's main latents are silent where it occurs and another latent stands in for them.
+
+    `tokens`: looked at of a concept, or of a child's, at most. `min_tokens`: below which no rate is given. `words`:
+    of each letter that the model spells, at most (0: the model is left out).
+    """
 
     name: ClassVar[str] = "concept_absorption"
     tables: ClassVar[tuple[TableSpec, ...]] = (CONCEPT_ABSORPTION, CONCEPT_ABSORPTION_LEVELS)

@@ -78,7 +78,10 @@ PROBES = TableSpec(
 
 @dataclass(frozen=True, kw_only=True)
 class Probing:
-    """Its settings are those that the probes on the activations were made with (`ProbeSettings`)."""
+    """Which level has latents for which labelled concept.
+
+    Its settings are those that the probes on the activations were made with (`ProbeSettings`).
+    """
 
     name: ClassVar[str] = "probes"
     tables: ClassVar[tuple[TableSpec, ...]] = (CONCEPTS, PROBES)

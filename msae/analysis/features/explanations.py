@@ -43,7 +43,9 @@ EXPLANATIONS = TableSpec(
 
 @dataclass(frozen=True, kw_only=True)
 class Explanations:
-    """Half of the documents give each latent's rule (`token_rules.fit_rule`), the others its score.
+    """A sentence for every latent about the tokens it fires on.
+
+    Half of the documents give each latent's rule (`token_rules.fit_rule`), the others its score.
 
     `most_tokens`: that a condition may list. `least_gain`: of F1, for a second condition. `min_tokens`: of a latent, in
     each half. `seed`: of the halves.

@@ -99,7 +99,9 @@ ABSORPTION_LEVELS = TableSpec(
 
 @dataclass(frozen=True, kw_only=True)
 class Absorption:
-    """`conditional`: of the edges, as in `Tree`. `cosine`: the least decoder cosine of the other candidates; None takes
+    """On which tokens a child fires in place of its silent parent, without labels.
+
+    `conditional`: of the edges, as in `Tree`. `cosine`: the least decoder cosine of the other candidates; None takes
     the 99.9th percentile of the null (`cosine_null`). `pairs`: candidates at most, edges first, then those of the
     largest cosine. `tokens`: tested of a pair at most. `shown`: tokens shown of a pair, with `reach` tokens of context
     on either side.

@@ -30,7 +30,10 @@ LEVEL_OVERLAP = TableSpec(
 
 @dataclass(frozen=True, kw_only=True)
 class LevelPairs:
-    """`nearest`: of every latent, so many of each other level by either measure."""
+    """Which latents of one level are found again in another, by direction or by firing.
+
+    `nearest`: of every latent, so many of each other level by either measure.
+    """
 
     name: ClassVar[str] = "level_pairs"
     tables: ClassVar[tuple[TableSpec, ...]] = (LATENT_PAIRS, LEVEL_OVERLAP)

@@ -87,7 +87,9 @@ class Partition:
 
 @dataclass(frozen=True, kw_only=True)
 class Splitting:
-    """`conditional`: the least P(parent | child) of an edge, as in `Tree`. Of each parent, tokens are shown for the
+    """How a parent's tokens are divided among its children.
+
+    `conditional`: the least P(parent | child) of an edge, as in `Tree`. Of each parent, tokens are shown for the
     `children_shown` children with the largest shares, `per_child` each, and `uncovered` that no child covers, with
     `reach` tokens of context on either side.
     """

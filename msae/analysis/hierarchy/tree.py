@@ -59,7 +59,10 @@ TREE = TableSpec(
 
 @dataclass(frozen=True, kw_only=True)
 class Tree:
-    """`conditional`: the least P(parent | child) of an edge. `gain_tokens`: of each child, for its gains."""
+    """Which latents of a later level fire (almost) only where a latent of an earlier level fires.
+
+    `conditional`: the least P(parent | child) of an edge. `gain_tokens`: of each child, for its gains.
+    """
 
     name: ClassVar[str] = "tree"
     tables: ClassVar[tuple[TableSpec, ...]] = (TREE,)

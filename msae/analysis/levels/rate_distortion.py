@@ -59,8 +59,11 @@ RATE_DISTORTION = TableSpec(
 
 @dataclass(frozen=True, kw_only=True)
 class RateDistortion:
-    """`steps`: of the quantiser, in multiples of the codes' root mean square. `tokens`: rows that bits and FVU are
-    measured on at most, in blocks spread over the sample. `ce_tokens`: held-out tokens for CE at most (0: no CE)."""
+    """What each level loses at how many bits a token.
+
+    `steps`: of the quantiser, in multiples of the codes' root mean square. `tokens`: rows that bits and FVU are
+    measured on at most, in blocks spread over the sample. `ce_tokens`: held-out tokens for CE at most (0: no CE).
+    """
 
     name: ClassVar[str] = "rate_distortion"
     tables: ClassVar[tuple[TableSpec, ...]] = (RATE_DISTORTION,)
