@@ -222,7 +222,7 @@ def measure_waiting(store: ActivationStore, settings: BenchHarvest) -> dict[str,
             "waiting": lambda i: read.append(next(batches)),
             "from the store": lambda i: trainer.step(read.pop()),
         }
-        seconds = interleaved(work, settings.steps, warmup=2, wait=trainer.settle)
+        seconds = interleaved(work, settings.steps, warmup=2, wait=trainer.synchronize)
     waited, stepped = sum(seconds["waiting"]), sum(seconds["from the store"])
     return {
         "SAE rows/s": settings.batch_size / statistics.median(seconds["in memory"]),

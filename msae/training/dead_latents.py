@@ -14,10 +14,10 @@ class SilenceCounter:
         self.tokens_silent: Int[Tensor, " d_sae"] = torch.zeros(d_sae, dtype=torch.int64, device=device)
         self.dead_after_tokens = dead_after_tokens
 
-    def update(self, fired: Bool[Tensor, " d_sae"], n_rows: int, sound: Bool[Tensor, ""]) -> None:
-        """Take in a batch of `n_rows` rows on which the latents `fired`; leave all as it is unless it is `sound`."""
+    def update(self, fired: Bool[Tensor, " d_sae"], n_rows: int, valid: Bool[Tensor, ""]) -> None:
+        """Take in a batch of `n_rows` rows on which the latents `fired`; change nothing unless it is `valid`."""
         counts = (self.tokens_silent + n_rows).masked_fill_(fired, 0)
-        self.tokens_silent.copy_(torch.where(sound, counts, self.tokens_silent))
+        self.tokens_silent.copy_(torch.where(valid, counts, self.tokens_silent))
 
     def dead(self) -> Bool[Tensor, " d_sae"]:
         """True for latents silent for `dead_after_tokens` or more."""

@@ -1,4 +1,4 @@
-"""Where metrics go: `metrics.jsonl` always, Weights & Biases when asked, a progress bar for whoever watches."""
+"""Where metrics go: `metrics.jsonl` always, Weights & Biases when requested, a progress bar for whoever watches."""
 
 from __future__ import annotations
 

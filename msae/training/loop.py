@@ -125,7 +125,7 @@ class _Session:
         metrics = self.trainer.step(x)
         last = metrics.step == self.config.n_steps
         if metrics.step % self.config.log_every == 0 or last:
-            self.trainer.settle()
+            self.trainer.synchronize()
             self.trainer.require_live_levels()
             row = metrics_row(metrics, self.trainer) | {"tokens_per_second": round(self.watch.rate(metrics.tokens), 1)}
             for logger in (*self.loggers, bar):

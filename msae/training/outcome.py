@@ -1,7 +1,7 @@
-"""What a step came to, known on its device at once and to the host when it asks.
+"""What a step came to, known on its device at once and to the host when it reads it.
 
-On a GPU the host launches a step and goes on; the numbers that say whether the step counts are copied meanwhile, and
-are read when the next step begins.
+On a GPU the host launches a step and does not wait; the numbers that decide whether the step counts are copied
+meanwhile, and are read when the next step begins.
 """
 
 from __future__ import annotations

@@ -133,10 +133,10 @@ def require_same_settings(run: Run, config: dict[str, Any]) -> None:
     ours, theirs = _flat(config), _flat(run.config)
     different = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key) and key not in NOT_COMPARED]
     if different:
-        said = ", ".join(f"{key} {theirs.get(key)!r} -> {ours.get(key)!r}" for key in sorted(different))
+        changes = ", ".join(f"{key} {theirs.get(key)!r} -> {ours.get(key)!r}" for key in sorted(different))
         state = "a finished" if run.is_finished else "an unfinished"
         raise ConfigError(
-            f"{run.path} holds {state} run with other settings ({said}). "
+            f"{run.path} holds {state} run with other settings ({changes}). "
             "Use the settings it has, replace it (--replace), or choose another folder."
         )
 

@@ -1,4 +1,4 @@
-"""Calibrating θ: the threshold at which a sample has exactly the L0 that was asked for."""
+"""Calibrating θ: the threshold at which a sample has exactly the L0 requested."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def calibrated_threshold(
     """θ such that over the `n_rows` rows of `batches` the mean number of z > θ is `l0`, to within one code in all.
 
     Memory: about twice l0 · n_rows numbers, and one block of pre-activations. Raises `TrainingError` when there is no
-    row. Where fewer pre-activations are positive than codes are asked for, θ is 0, and a warning says so.
+    row. Where fewer pre-activations are positive than codes are requested, θ is 0, and a warning says so.
     """
     if n_rows == 0:
         raise TrainingError(
@@ -42,7 +42,7 @@ def calibrated_threshold(
     if largest.numel() <= count:
         warnings.warn(
             f"only {largest.numel() / n_rows:.2f} pre-activations a row are positive on the calibration rows, fewer "
-            f"than the L0 of {l0} asked for: θ is 0 and keeps them all. Ask for a smaller k, or train for longer",
+            f"than the L0 of {l0} requested: θ is 0 and keeps them all. Ask for a smaller k, or train for longer",
             stacklevel=2,
         )
         return 0.0

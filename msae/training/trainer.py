@@ -36,7 +36,7 @@ RESERVOIR_SHARE = 32
 class StepMetrics:
     """What one step found. `step` counts from 1; tensors are 0-d, or one number per trained prefix.
 
-    On a GPU the tensors are certain once the next step has begun, or after `Trainer.settle`.
+    On a GPU the tensors are certain once the next step has begun, or after `Trainer.synchronize`.
     """
 
     step: int
@@ -72,8 +72,8 @@ class Trainer:
     With no holdout to calibrate θ on, rows must be kept back: of each of the first batches, one row in 32 goes to a
     reservoir of `reservoir_rows` rows instead of being trained on (0 when `finish` will be given a holdout).
 
-    With Triton on a GPU a step asks nothing of the device, so that the next can be launched while it runs. Whether it
-    counts, the host reads when the next begins (or at `settle`): a step whose candidates did not fit has changed
+    With Triton on a GPU a step does not wait for the device, so that the next can be launched while it runs. Whether it
+    counts, the host reads when the next begins (or at `synchronize`): a step whose candidates did not fit has changed
     nothing, and is then done again from the batch kept for it, so that every step is exact and in its place.
 
     Raises `ConfigError` for a batch whose width is not d_in or that is empty, `TrainingError` when the loss is not
@@ -121,7 +121,7 @@ class Trainer:
 
     def step(self, x: Float[Tensor, "batch d_in"]) -> StepMetrics:
         """Train on one batch of activations as they come, unscaled."""
-        self.settle()
+        self.synchronize()
         self._require_batch(x)
         if self.scaling is None:
             self._set_scaling(Scaling.from_rows(x.to(self.sae.device, self.sae.dtype)))
@@ -133,7 +133,7 @@ class Trainer:
             self._start_threshold(x)
         return self._step(x)
 
-    def settle(self) -> None:
+    def synchronize(self) -> None:
         """Wait until the last step counts: on a GPU until the host knows, and if need be until it was done again."""
         if self._open is None:
             return
@@ -142,16 +142,16 @@ class Trainer:
         if complete and math.isfinite(loss) and math.isfinite(norm):
             return
         self.steps_done -= 1
-        self._optimiser.take_back()
+        self._optimiser.undo()
         if complete:
             self._require_finite(loss)
             require_finite_norm(norm)
-        # A new kernel has no guesses, and asks: its first step is complete.
+        # A new kernel has no guesses, and waits for the device: its first step is complete.
         self._kernel = make_kernel(self.config.kernel, self.sae, self.config.block)
         again = self._step(step.x)
         for before, now in zip(step.metrics.tensors(), again.tensors(), strict=True):
             before.copy_(now)
-        self.settle()
+        self.synchronize()
 
     def _step(self, x: Float[Tensor, "batch d_in"]) -> StepMetrics:
         """Train on one batch of scaled activations."""
@@ -161,13 +161,13 @@ class Trainer:
         if self._kernel.deferred:
             moments = self._optimiser.moments()
             norm, loss = moments.norm, result.losses.total
-            sound = result.complete & torch.isfinite(loss) & torch.isfinite(norm)
+            valid = result.complete & torch.isfinite(loss) & torch.isfinite(norm)
         else:
             self._require_finite(result.losses.total.item())
-            norm, sound = self._optimiser.step(lr, clip), result.complete
-        self.silence.update(result.fired(), result.n_rows, sound)
+            norm, valid = self._optimiser.step(lr, clip), result.complete
+        self.silence.update(result.fired(), result.n_rows, valid)
         if self.sae.activation_fn.threshold_from_batches:
-            self._track_threshold(result.smallest(), sound)
+            self._track_threshold(result.smallest(), valid)
         self.steps_done += 1
         metrics = StepMetrics(
             step=self.steps_done,
@@ -183,7 +183,7 @@ class Trainer:
             bands = zip((0, *objective.auxk_widths), objective.auxk_widths, strict=False)
             # Before the update: the device has that left to do while the host begins the next step.
             outcome = Outcome(result.complete, loss, norm, [dead[lo:hi].sum() for lo, hi in bands])
-            self._optimiser.step_where(sound, moments, lr, clip)
+            self._optimiser.step_where(valid, moments, lr, clip)
             self._open = _OpenStep(x, outcome, metrics)
         return metrics
 
@@ -216,7 +216,7 @@ class Trainer:
         """
         if self._finished:
             raise TrainingError("this trainer has finished: its SAE is trainer.sae")
-        self.settle()
+        self.synchronize()
         if self.scaling is None:
             raise TrainingError("finish() was called before the first step: there is nothing to finish")
         rows = self._reservoir if holdout is None else holdout
@@ -249,7 +249,7 @@ class Trainer:
         """Everything that changes while training: tensors and JSON values, for `load_state`."""
         if self.scaling is None:
             raise TrainingError("there is no state to save before the first step")
-        self.settle()
+        self.synchronize()
         # A kernel's guesses decide the shape of its products, and so their last bits: whoever goes on from here, now or
         # after a restart, begins without any.
         self._kernel = make_kernel(self.config.kernel, self.sae, self.config.block)
@@ -318,11 +318,11 @@ class Trainer:
         return dead if some else None
 
     @torch.no_grad()
-    def _track_threshold(self, smallest: Float[Tensor, ""], sound: Bool[Tensor, ""]) -> None:
-        """θ moves as the activation function says after a batch that is `sound` and has a smallest code."""
+    def _track_threshold(self, smallest: Float[Tensor, ""], valid: Bool[Tensor, ""]) -> None:
+        """θ moves as the activation function says after a batch that is `valid` and has a smallest code."""
         theta = self.sae.threshold
         moved = self.sae.activation_fn.moved_threshold(theta, smallest)
-        theta.copy_(torch.where(sound & torch.isfinite(smallest), moved, theta))
+        theta.copy_(torch.where(valid & torch.isfinite(smallest), moved, theta))
 
     @torch.no_grad()
     def _start_threshold(self, x: Float[Tensor, "batch d_in"]) -> None:

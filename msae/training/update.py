@@ -4,8 +4,8 @@
     step: Adam (Kingma & Ba 2014, arXiv:1412.6980)                           renormalise: decoder rows, after the step
 
 Projecting first lets clipping see only what can move. On the CPU, in float32 and with numba, each matrix is read once
-for the norms and once for all the rest, and so it is on a GPU with Triton, where nothing is asked of the device:
-whether the step is to be taken is decided there. Elsewhere torch does the same, operation by operation.
+for the norms and once for all the rest, and so it is on a GPU with Triton, where the host does not wait:
+whether the step is to be taken is decided on the device. Elsewhere torch does the same, operation by operation.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ class ConstrainedAdam:
         return RowMoments(alongs=alongs, norm=total.clamp_min(0).sqrt().float())
 
     @torch.no_grad()
-    def step_where(self, sound: Bool[Tensor, ""], moments: RowMoments, lr: float, grad_clip: float) -> None:
-        """`step` where `sound`; elsewhere no parameter and no moment changes, and `take_back` must follow."""
+    def step_where(self, valid: Bool[Tensor, ""], moments: RowMoments, lr: float, grad_clip: float) -> None:
+        """`step` where `valid`; elsewhere no parameter and no moment changes, and `undo` must follow."""
         from msae.sae.kernels.triton_loops import adam_rows
 
         self.n_steps += 1
@@ -101,11 +101,11 @@ class ConstrainedAdam:
                 along = along.new_zeros(len(arrays[0]))
             value, gradient, mean, square = arrays
             unit_rows = slot.name == "W_dec"
-            adam_rows(value, gradient, mean, square, along, factor, sound, numbers, unit_rows=unit_rows)
+            adam_rows(value, gradient, mean, square, along, factor, valid, numbers, unit_rows=unit_rows)
         if self.sae.threshold.requires_grad:
             self.sae.threshold.clamp_(min=0)
 
-    def take_back(self) -> None:
+    def undo(self) -> None:
         """Count the last `step_where` as not taken."""
         self.n_steps -= 1
 

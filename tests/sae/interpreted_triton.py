@@ -142,7 +142,7 @@ def training_is_the_reference_s():
         for step in range(3):
             ours.step(batch(step))
             reference.step(batch(step))
-        ours.settle()
+        ours.synchronize()
         assert sum(ours._n_dead) == int(reference.silence.dead().sum()) > 0
         assert_same_training(ours, reference)
 
@@ -155,7 +155,7 @@ def a_step_that_did_not_fit_is_done_again_in_its_place():
         before = ours.sae.W_dec.detach().clone()
         metrics, expected = ours.step(batch(step)), reference.step(batch(step))
         assert step == 0 or torch.equal(ours.sae.W_dec, before), "a void step has moved the weights"
-        ours.settle()
+        ours.synchronize()
         assert not torch.equal(ours.sae.W_dec, before)
         for mine, other in zip(metrics.tensors(), expected.tensors(), strict=True):
             assert torch.allclose(mine, other, rtol=1e-4, atol=1e-6)
@@ -167,19 +167,19 @@ def a_step_asks_nothing():
         trainer = new_trainer("triton", fn)
         for step in range(2):
             trainer.step(batch(step))
-        trainer.settle()
+        trainer.synchronize()
         assert sum(trainer._n_dead) > 0, "AuxK must take part"
         x = batch(2)
         with NothingAsked():
             trainer.step(x)
-        trainer.settle()
+        trainer.synchronize()
         assert trainer.steps_done == 3
 
 
 def a_batch_that_is_not_finite_is_named_a_step_later():
     trainer = new_trainer("triton", BatchTopK(k=2))
     trainer.step(batch(0))
-    trainer.settle()
+    trainer.synchronize()
     before = {name: p.detach().clone() for name, p in trainer.sae.named_parameters()}
     bad = batch(1)
     bad[3, 2] = math.inf

@@ -38,7 +38,7 @@ def add_auxk_gradients(
 
 
 def _dead_latents(objective: Objective, level: int) -> Int[Tensor, " dead"]:
-    """The dead latents that an AuxK level adds, in order. The device is not asked for their number if it is known."""
+    """The dead latents that an AuxK level adds, in order. A number that is known is not read from the device."""
     assert objective.dead is not None
     lo, hi = (0, *objective.auxk_widths)[level : level + 2]
     dead = objective.dead[lo:hi]

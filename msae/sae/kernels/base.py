@@ -21,8 +21,8 @@ class StepResult:
     """What a kernel found: the losses and the codes it trained on. Gradients lie in each parameter's `.grad`.
 
     Codes are entries (`row`, `latent`, `value`) in that order; what did not fire has the value zero, and behind them
-    there can be padding, with the value zero too. `complete` is false where a kernel that asks nothing of its device
-    had no room for all candidates: then everything here is void, the gradients too.
+    there can be padding, with the value zero too. `complete` is false where a kernel that does not wait for its
+    device had no room for all candidates: then everything here is void, the gradients too.
     """
 
     losses: Losses
@@ -57,7 +57,7 @@ class StepResult:
 class Kernel(ABC):
     """Computes one step. It may keep buffers between steps, but no state that changes a result.
 
-    `deferred`: it asks nothing of its device, so that a step can be launched while the one before still runs; whether
+    `deferred`: it does not wait for its device, so that a step can be launched while the one before still runs; whether
     a result is `complete` must then be read later. A new kernel's first result always is.
     """
 

@@ -119,7 +119,7 @@ def _adam_rows(  # type: ignore[no-untyped-def]
     square,
     along,
     factor,
-    sound,
+    valid,
     step,
     rate1,
     rate2,
@@ -129,9 +129,9 @@ def _adam_rows(  # type: ignore[no-untyped-def]
     UNIT: tl.constexpr,
     D: tl.constexpr,
 ):
-    # What is not sound is neither read nor written: the row stays as it is.
+    # A step that is not valid reads and writes nothing: the row stays as it is.
     r, c = tl.program_id(0).to(tl.int64), tl.arange(0, D)
-    inside = (c < d) & (tl.load(sound) != 0)
+    inside = (c < d) & (tl.load(valid) != 0)
     p = tl.load(parameter + r * d + c, mask=inside, other=0.0)
     g = tl.load(gradient + r * d + c, mask=inside, other=0.0)
     m = tl.load(mean + r * d + c, mask=inside, other=0.0)
@@ -236,14 +236,14 @@ def adam_rows(
     square: Float[Tensor, "rows d"],
     along: Float[Tensor, " rows"],
     factor: Float[Tensor, ""],
-    sound: Bool[Tensor, ""],
+    valid: Bool[Tensor, ""],
     numbers: tuple[float, float, float, float],
     *,
     unit_rows: bool,
 ) -> None:
-    """`compiled._adam_rows` where `sound`, nothing elsewhere. `numbers`: step, 1 − β₁, 1 − β₂, ε as it takes them."""
+    """`compiled._adam_rows` where `valid`, nothing elsewhere. `numbers`: step, 1 − β₁, 1 − β₂, ε as it takes them."""
     d = parameter.shape[1]
-    arrays = (parameter, gradient, mean, square, along, factor, sound.int())
+    arrays = (parameter, gradient, mean, square, along, factor, valid.int())
     size = triton.next_power_of_2(d)
     options = {"UNIT": unit_rows, "D": size, "num_warps": min(16, max(4, size // 512))}
     _adam_rows_loop[(len(parameter),)](*arrays, *numbers, SMALLEST_SQUARE_NORM, d, **options)

@@ -1,13 +1,13 @@
-"""The selection on a GPU, with nothing asked of the device: no number of entries is known to the host.
+"""The selection on a GPU without waiting for the device: no number of entries is known to the host.
 
 The encoder's product is made in bf16 with float32 sums, a tile at a time, and only candidates leave the tile (`search`
 has the bound). They go into a buffer with room for a fixed number, counted on the device; what passes is computed again
 from the float32 weights, so that the selection is float32's. All arrays have a fixed length: what is not there is
 padding, with the row `n_rows`, the latent 0 and the pre-activation −∞, behind all that is there.
 
-The buffer can be too small, and the floor that the last batch left too high. The device then says that the selection is
-not complete, and whoever reads that, a step later, makes a new kernel, which asks: its first selection is found by
-`CandidateFinder`, which goes on until it is certain, and from what it found floor and room are taken.
+The buffer can be too small, and the floor that the last batch left too high. The device then marks the selection as
+not complete. Whoever reads that, a step later, makes a new kernel, which waits for the device: its first selection is
+found by `CandidateFinder`, which continues until it is certain, and from what it found floor and room are taken.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class DeferredFinder:
     ) -> tuple[Entries, Bool[Tensor, ""]]:
         """What `CandidateFinder.selected` finds, padded, and whether that is certain.
 
-        A budget a row is always asked for: each row has a floor of its own to pass, and some row always misses it.
+        A budget a row always waits: each row has a floor of its own to pass, and some row always misses it.
         """
         plan, n_rows = sae.activation_fn.train_plan(), len(centred)
         if self._floor is not None and isinstance(plan, BatchBudget) and self._room >= plan.entries(n_rows):
@@ -133,7 +133,7 @@ def largest_of(
 
 
 class TileSearch:
-    """`search.Search` by tiles, for whoever asks; `floor`: 0-d, or one number per latent."""
+    """`search.Search` by tiles, for callers that wait; `floor`: 0-d, or one number per latent."""
 
     def __init__(self, sae: SparseAutoencoder, centred: Float[Tensor, "batch d_in"], floor: Tensor) -> None:
         self.sae, self.centred, self.floor = sae, centred.detach(), floor
