@@ -60,7 +60,7 @@ def test_what_does_not_apply_is_null_and_never_nan(without_model, tmp_path):
 
 
 def test_a_file_that_is_missing_or_something_else(tmp_path):
-    with pytest.raises(EvaluationError, match="evaluate the run first"):
+    with pytest.raises(EvaluationError, match="evaluate the run"):
         LevelTable.read(tmp_path / "levels.json")
     for text in ("{", "{}", '{"levels": [{"level": 0}], "sample": {}}', '{"levels": [{"nonsense": 0}]}'):
         (tmp_path / "levels.json").write_text(text)
