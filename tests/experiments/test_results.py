@@ -22,7 +22,7 @@ def figure(**changes) -> Figure:
 
 def results(*figures: Figure, **changes) -> Results:
     fields = {"question": "What?", "command": "python x.py", "date": "2026-11-28", "versions": {"msae": "0.1.0"}}
-    fields |= {"machine": {"processor": "AMD EPYC"}, "seeds": (0, 1, 2), "settings": {"widths": [8, 16]}}
+    fields |= {"machine": {"processor": "AMD EPYC"}, "seeds": (0, 1, 2), "settings": {"widths": (8, 16)}}
     return Results(figures=figures or (figure(),), **fields | changes)
 
 
