@@ -102,9 +102,9 @@ def figure(drawn: go.Figure, *, label: str, height: int) -> Component:
     return html.Div(graph, role="img", className="figure", style=place, **{"aria-label": label})
 
 
-def share(value: float, digits: int = 3) -> str:
+def share(value: float | None, digits: int = 3) -> str:
     """A share as a percentage that is never rounded to 0: ``0.0002%``."""
-    if not math.isfinite(value):
+    if value is None or not math.isfinite(value):
         return "n/a"
     percent = 100 * value
     if 0 < percent < 10**-digits:

@@ -33,7 +33,8 @@ class SyntheticForest:
 
     `root_rate`: the probability of a root, one for all or one each. `branching[k]`: children of every node at depth k;
     ``()`` for roots alone. `child_rate`: P(one of the children fires | the parent fires).
-    `magnitude_std`: a feature that fires has magnitude ``|1 + magnitude_std · N(0, 1)|``.
+    `magnitude_std`: a feature that fires has magnitude ``|1 + magnitude_std · N(0, 1)|``; or, with `magnitude_tail`
+    above 0, a heavy-tailed one, ``1 − magnitude_tail + magnitude_tail · Exp(1)``.
     `noise_std`: standard deviation of Gaussian noise on each of the `d_in` numbers.
     `seed` makes the directions; rows have seeds of their own. No stream is shared with anything else in msae.
     """
@@ -44,6 +45,7 @@ class SyntheticForest:
     branching: tuple[int, ...] = (3,)
     child_rate: float = 0.8
     magnitude_std: float = 0.1
+    magnitude_tail: float = 0.0
     noise_std: float = 0.0
     seed: int = 0
 
@@ -56,6 +58,7 @@ class SyntheticForest:
         require(all(n > 0 for n in self.branching), "branching", self.branching, "at least one child a node")
         require(0 < self.child_rate <= 1, "child_rate", self.child_rate, "a probability above 0, at most 1")
         require(self.magnitude_std >= 0, "magnitude_std", self.magnitude_std, "0 or more")
+        require(0 <= self.magnitude_tail <= 1, "magnitude_tail", self.magnitude_tail, "a share of the mean, 0 to 1")
         require(self.noise_std >= 0, "noise_std", self.noise_std, "0 or more")
 
     @property
@@ -107,10 +110,20 @@ class SyntheticForest:
         require(n_rows > 0, "n_rows", n_rows, "at least one row")
         generator = torch_stream(seed, f"synthetic/{stream}")
         fires = self._draw_firing(n_rows, generator)
-        magnitude = (1 + self.magnitude_std * torch.randn(fires.shape, generator=generator)).abs()
-        codes = magnitude * fires
+        codes = self._draw_magnitude(fires.shape, generator) * fires
         noise = self.noise_std * torch.randn(n_rows, self.d_in, generator=generator)
         return codes @ self.directions + noise, codes
+
+    def token_types(
+        self, codes: Float[Tensor, "rows feature"], *, per_root: int = 4, seed: int, stream: str = "types"
+    ) -> Int[Tensor, " rows"]:
+        """A token type for every row, as text has them: one of `per_root` that the last root to fire has to itself, or
+        one of `per_root` for rows without any. Whether a child fires does not depend on it: a type alone tells which
+        root is there, and not what is below it."""
+        require(per_root > 0, "per_root", per_root, "at least one type a root")
+        roots = torch.where(codes[:, : self.n_roots] > 0, torch.arange(self.n_roots), -1).amax(dim=1)
+        drawn = torch.randint(per_root, (len(codes),), generator=torch_stream(seed, f"synthetic/{stream}"))
+        return torch.where(roots < 0, self.n_roots, roots) * per_root + drawn
 
     def batches(self, batch_size: int, *, seed: int, start: int = 0) -> Iterator[Float[Tensor, "batch d_in"]]:
         """Endless fresh batches, like `ActivationStore.batches`: batch i depends on (seed, batch_size, i) alone."""
@@ -132,6 +145,11 @@ class SyntheticForest:
             one_of = torch.nn.functional.one_hot(chosen, children)
             fires.append((has_child[..., None] * one_of).flatten(1))
         return torch.cat(fires, dim=1)
+
+    def _draw_magnitude(self, shape: torch.Size, generator: torch.Generator) -> Float[Tensor, "rows feature"]:
+        if self.magnitude_tail == 0:
+            return (1 + self.magnitude_std * torch.randn(shape, generator=generator)).abs()
+        return 1 - self.magnitude_tail * (1 - torch.empty(shape).exponential_(generator=generator))
 
     @property
     def _root_rates(self) -> tuple[float, ...]:

@@ -80,6 +80,27 @@ def test_magnitudes_have_the_spread_asked_for():
     assert codes.std().item() == pytest.approx(0.2, rel=0.02)
 
 
+def test_heavy_tailed_magnitudes_have_their_floor_mean_and_spread():
+    forest = SyntheticForest(n_roots=2, root_rate=1.0, branching=(), magnitude_tail=0.7)
+    codes = forest.sample(40_000, seed=0)[1]
+    assert codes.min().item() == pytest.approx(0.3, abs=1e-3)
+    assert codes.mean().item() == pytest.approx(1, abs=0.02) and codes.std().item() == pytest.approx(0.7, rel=0.03)
+    with pytest.raises(ConfigError, match="magnitude_tail"):
+        SyntheticForest(magnitude_tail=1.5)
+
+
+def test_token_types_tell_the_root_and_nothing_of_what_is_below_it():
+    forest = SyntheticForest(n_roots=4, root_rate=0.2, branching=(2,), child_rate=0.5)
+    _, codes = forest.sample(40_000, seed=1)
+    types = forest.token_types(codes, per_root=3, seed=1)
+    assert torch.equal(types, forest.token_types(codes, per_root=3, seed=1))
+    last = torch.where(codes[:, :4] > 0, torch.arange(4), -1).amax(1)
+    assert torch.equal(types // 3, torch.where(last < 0, 4, last))
+    child = codes[:, 4 + 2 * 3] > 0  # the first child of the last root, which has types 9, 10, 11
+    rates = [float(child[types == kind].double().mean()) for kind in (9, 10, 11)]
+    assert rates == pytest.approx([0.25] * 3, abs=0.03)
+
+
 def test_seeds_decide_everything():
     again = from_dict(SyntheticForest, to_dict(FOREST))
     assert again == FOREST

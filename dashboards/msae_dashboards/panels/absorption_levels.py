@@ -14,7 +14,7 @@ COLUMNS = {
     "pairs": ("candidates", 0),
     "absorbing": ("absorbing", 0),
     "rate": ("mean rate", 4),
-    "null_rate": ("by chance", 4),
+    "null_rate": ("same cosine", 4),
 }
 
 
@@ -31,6 +31,6 @@ PANEL = Panel(
     about="run",
     needs=("absorption_levels",),
     render=render,
-    hint="Rate: share of the child's tokens on which the parent is silent and would be needed without the child. By "
-    "chance: the same on the tokens that the child's shifted codes name",
+    hint="Absorbing: the parent is missing where the child fires, and its direction is there. Rate: share of the "
+    "child's tokens on which the silent parent looks needed; same cosine: the same for directions as near to the child",
 )

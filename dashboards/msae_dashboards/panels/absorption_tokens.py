@@ -64,7 +64,11 @@ def _headlines(pair: dict[str, Any]) -> list[tuple[str, Any, str]]:
     rate = [share(pair["rate"], 1), html.Span(f" ± {100 * (pair['rate_error'] or 0):.1f}", className="spread")]
     return [
         ("rate", rate, "Absorbed tokens / tokens on which the child fires; ± binomial standard error"),
-        ("by chance", share(pair["null_rate"], 1), "The same on tokens that the child's shifted codes name"),
+        (
+            "by chance",
+            share(pair["null_rate"], 1),
+            "The same for other latents turned to the same cosine with the child",
+        ),
         ("absorbed", f"{pair['absorbed']:,} of {pair['tested']:,}", "Of the tokens tested: child fires, parent silent"),
         ("child fires on", f"{pair['n_child']:,}", "Tokens"),
         ("with the parent on", f"{pair['together']:,}", "Tokens on which both fire"),

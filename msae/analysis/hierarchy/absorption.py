@@ -1,13 +1,20 @@
 """Absorption without labels: a child fires, its parent is silent, and the parent would have been needed.
 
-Candidates (p, c) are the edges of the tree, and all pairs whose decoder cosine exceeds the 99.9th percentile of a null:
-a child that has absorbed its parent wholly never fires with it, so edges alone would miss the worst cases. In one band
-both directions are candidates; across bands the parent lies in the inner one. A token is *absorbed* when
+Two witnesses, one of firing and one of directions, since either alone is misled where nothing is absorbed:
 
-    f_c > 0,   f_p = 0,   ⟨x − x̂ + f_c W_dec[c], W_dec[p]⟩ > the 10th percentile of p's nonzero activations
+    hole     of c's tokens, on how many p is missing that its token type makes expect (`token_types.hole`); two
+             exclusive senses of one token leave a hole too
+    across   how much of what the child leaves unexplained lies towards the parent (`absorption_witnesses`); any two
+             directions of a large cosine make the parent look needed
 
-The null asks the same of tokens that c does not choose: those on which its codes fire once shifted within documents,
-with x, x̂ and every code as they are.
+A pair is *absorbing* where both exceed their nulls: p-values of the larger of the two, Benjamini–Hochberg over all
+candidates at `fdr`, a hole of `least_hole` at least, and no other candidate of the child that lies more in what is left
+of it. (Children that have absorbed one parent all carry it, and exclude each other: the parent is more across than they
+are. Where it has no latent of its own left, they come out as each other's.)
+
+`rate` is how often the parent looks needed; it is given with the rate of other latents turned to the same cosine, and
+`excess` over it. Where every token type of a child is its own (the classical case of one token a feature) there is no
+hole to see: such tokens are left out and counted; labels see them (`concepts`).
 """
 
 from __future__ import annotations
@@ -18,18 +25,19 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyarrow as pa
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from scipy.stats import norm
 
+from msae.analysis.hierarchy.absorption_candidates import Candidates, find_candidates
+from msae.analysis.hierarchy.absorption_witnesses import Silent, silent_tokens, turned_directions
 from msae.analysis.hierarchy.direction_null import cosine_null
-from msae.analysis.hierarchy.edges import STEP, find_edges, with_steps
-from msae.analysis.hierarchy.residuals import residual_projections
+from msae.analysis.hierarchy.edges import STEP, with_steps
+from msae.analysis.hierarchy.token_types import TokenTypes, hole
 from msae.analysis.measurement import Figure, Result
 from msae.analysis.rendering import ShownTable
 from msae.analysis.sample import Collected
-from msae.analysis.sample.code_table import evenly
+from msae.analysis.sample.pairs import among_the_first
 from msae.analysis.sample.passages import PASSAGE, Passages
+from msae.analysis.sample.significance import log_cut
 from msae.analysis.tables import WORD, Column, Status, TableSpec, by_column, make_table, words
 from msae.core.config import require
 from msae.core.means import mean, standard_error
@@ -37,7 +45,7 @@ from msae.core.means import mean, standard_error
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-BLOCK_NUMBERS = 1 << 24
+NULL_MODEL = "holes at random within token types, and other latents turned to the same cosine with the child"
 
 ABSORPTION = TableSpec(
     "absorption",
@@ -56,19 +64,40 @@ ABSORPTION = TableSpec(
     Column("n_child", pa.int64(), "tokens on which the child fires"),
     Column("together", pa.int64(), "tokens on which both fire"),
     Column(
-        "tested",
-        pa.int32(),
-        "tokens tested: the child fires, the parent is silent; evenly spaced if there are more",
+        "absorbing",
+        pa.bool_(),
+        "whether hole and across both exceed their nulls, and no other candidate of the child has more across",
     ),
-    Column("absorbed", pa.int32(), "of these, absorbed"),
-    Column("rate", pa.float32(), "absorbed tokens / n_child, from the tokens tested"),
+    Column(
+        "hole",
+        pa.float32(),
+        "mean over the child's tokens of P(parent fires | same token type, child silent) - P(parent fires | child "
+        "fires)",
+        digits=3,
+        error="hole_error",
+    ),
+    Column("hole_error", pa.float32(), "its standard error over documents (or, where larger, of firing at random)"),
+    Column("hole_tokens", pa.int64(), "the child's tokens it is taken over"),
+    Column("hole_left_out", pa.int64(), "the child's tokens whose type never occurs with the child silent: left out"),
+    Column("tested", pa.int32(), "tokens tested: the child fires, the parent is silent; evenly spaced if more"),
+    Column(
+        "across",
+        pa.float32(),
+        "on these, the share of the residual towards the parent, across the child's direction, times d_in: 1 by chance",
+        digits=2,
+    ),
+    Column("null_across", pa.float32(), "its 99th percentile over other latents turned to the same cosine", digits=2),
+    Column("absorbed", pa.int32(), "of the tokens tested, those on which the parent looks needed: without the "
+           "child, its projection exceeds the 10th percentile of its nonzero activations"),
+    Column("rate", pa.float32(), "these over n_child, from the tokens tested"),
     Column("rate_error", pa.float32(), "its binomial standard error"),
-    Column("null_rate", pa.float32(), "the same on tokens on which the child's shifted codes fire"),
-)
+    Column("null_rate", pa.float32(), "mean rate of other latents turned to the same cosine with the child"),
+    Column("excess", pa.float32(), "rate - null_rate"),
+)  # fmt: skip
 
 ABSORPTION_TOKENS = TableSpec(
     "absorption_tokens",
-    "an absorbed token, with context",
+    "a token on which an absorbed parent looks needed, with context",
     Column("parent", pa.int32(), "number of the latent that is silent"),
     Column("child", pa.int32(), "number of the latent that fires in its place"),
     *PASSAGE,
@@ -90,21 +119,23 @@ ABSORPTION_LEVELS = TableSpec(
         f"'{Status.OK}'; '{Status.FEW}': no candidate fires often enough; '{Status.NEVER}': one of the bands is silent",
     ),
     Column("pairs", pa.int32(), "candidates tested", heading="candidates"),
-    Column("absorbing", pa.int32(), "of these, with a rate above 0.05 and above the null rate by 3 standard errors"),
+    Column("absorbing", pa.int32(), "of these, absorbing: hole and across both exceed their nulls"),
+    Column("hole", pa.float32(), "mean hole over candidates", digits=3, error="hole_error"),
+    Column("hole_error", pa.float32(), "its standard error over candidates; null below two"),
     Column("rate", pa.float32(), "mean rate over candidates", "", "mean rate", 4, "rate_error"),
     Column("rate_error", pa.float32(), "its standard error over candidates; null below two"),
-    Column("null_rate", pa.float32(), "mean null rate", "", "by chance", 4),
+    Column("null_rate", pa.float32(), "mean rate of directions of the same cosine", "", "same cosine", 4),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Absorption:
-    """On which tokens a child fires in place of its silent parent, without labels.
+    """Which latents fire in place of a silent parent, without labels.
 
-    `conditional`: of the edges, as in `Tree`. `cosine`: the least decoder cosine of the other candidates; None takes
-    the 99.9th percentile of the null (`cosine_null`). `pairs`: candidates at most, edges first, then those of the
-    largest cosine. `tokens`: tested of a pair at most. `shown`: tokens shown of a pair, with `reach` tokens of context
-    on either side.
+    `conditional`: of the edges, as in `Tree`. `cosine`: the least decoder cosine of candidates chosen by it; None
+    takes the 99.9th percentile of the null (`cosine_null`). `least_hole`: of candidates chosen by it, and of an
+    absorbing pair. `pairs`: candidates at most. `fdr`: of absorbing pairs. `tokens`: tested of a pair at most. `shown`:
+    tokens shown of a pair, with `reach` tokens of context on either side.
     """
 
     name: ClassVar[str] = "absorption"
@@ -112,7 +143,9 @@ class Absorption:
 
     conditional: float = 0.8
     cosine: float | None = None
+    least_hole: float = 0.05
     pairs: int = 20_000
+    fdr: float = 0.05
     tokens: int = 500
     shown: int = 8
     reach: int = 16
@@ -120,6 +153,8 @@ class Absorption:
     def __post_init__(self) -> None:
         require(0 < self.conditional <= 1, "conditional", self.conditional, "a probability above 0, at most 1")
         require(self.cosine is None or -1 <= self.cosine <= 1, "cosine", self.cosine, "a cosine, or None")
+        for field in ("least_hole", "fdr"):
+            require(0 < getattr(self, field) < 1, field, getattr(self, field), "a rate between 0 and 1")
         for field in ("pairs", "tokens", "shown"):
             require(getattr(self, field) >= 1, field, getattr(self, field), "at least one")
         require(0 <= self.reach < 1 << 14, "reach", self.reach, "a count of tokens, 0 or more")
@@ -127,180 +162,152 @@ class Absorption:
     def run(self, collected: Collected) -> Result:
         """Tables ``absorption`` (a candidate), ``absorption_levels`` (a pair of levels), ``absorption_tokens``."""
         least = cosine_null(collected.directions, 0.999) if self.cosine is None else self.cosine
-        parent, child, is_edge, n_candidates = self._candidates(collected, least)
-        enough = collected.often
-        ok = enough[parent] & enough[child]
-        real, null = (self._test(collected, parent[ok], child[ok], shifted) for shifted in (False, True))
-        columns = _columns(collected, parent, child, is_edge, ok, real, null)
+        types = TokenTypes.of(collected.codes, collected.origin)
+        found = find_candidates(
+            collected,
+            types,
+            conditional=self.conditional,
+            cosine=least,
+            least_hole=self.least_hole,
+            most=self.pairs,
+        )
+        ok = collected.often[found.parent] & collected.often[found.child]
+        parent, child = found.parent[ok], found.child[ok]
+        silent = silent_tokens(collected, parent, child, self.tokens)
+        columns = _columns(collected, found) | {
+            name: _spread(values, ok)
+            for name, values in self._witnesses(collected, types, parent, child, silent).items()
+        }
+        columns["status"] = np.where(ok, 0, 1)
+        absorbing = columns["absorbing"]
         summary: dict[str, Figure] = {
-            "candidates": n_candidates,
-            "candidates_kept": len(parent),
+            "candidates": found.found,
+            "candidates_kept": len(found.parent),
             "candidates_tested": int(ok.sum()),
             "least_cosine": float(least),
-            "absorbing_pairs": int(_absorbing(columns)[ok].sum()),
-            "mean_rate": float(columns["rate"][ok].mean()) if ok.any() else None,
-            "mean_null_rate": float(columns["null_rate"][ok].mean()) if ok.any() else None,
-            "null_model": collected.null_model,
+            "absorbing_pairs": int(absorbing.sum()),
+            "absorbing_pairs_false": self.fdr * int(absorbing.sum()),
+            "mean_hole": mean(_known(columns["hole"])),
+            "mean_rate": mean(_known(columns["rate"])),
+            "mean_null_rate": mean(_known(columns["null_rate"])),
+            "mean_excess": mean(_known(columns["excess"])),
+            "null_model": NULL_MODEL,
         }
         tables = {
             "absorption": make_table(ABSORPTION, _sorted(columns), summary),
             "absorption_levels": make_table(
                 ABSORPTION_LEVELS, by_column(ABSORPTION_LEVELS, _levels(collected, columns, ok))
             ),
-            "absorption_tokens": make_table(
-                ABSORPTION_TOKENS,
-                self._tokens(collected, parent[ok], child[ok], real),
-            ),
+            "absorption_tokens": make_table(ABSORPTION_TOKENS, self._tokens(collected, parent, child, silent)),
         }
         return Result(tables=tables, summary=summary)
 
     def render(self, result: Result, tables: Mapping[str, pa.Table]) -> list[RenderableType]:
         """One row a pair of levels."""
-        title = "Absorption (unsupervised): the child fires, the parent would have been needed"
+        title = "Absorption (unsupervised): the child fires, the parent is missing and would have been needed"
         rows = with_steps(result.tables["absorption_levels"].to_pylist())
-        notes = [f"By chance: {result.summary['null_model']}. ± one standard error."]
+        notes = [
+            f"Absorbing: {result.summary['null_model']}; false discovery rate {self.fdr:g}. ± one standard error.",
+            "Same cosine: how often directions as near to the child as the parent look needed as well.",
+        ]
         columns = (STEP, *ABSORPTION_LEVELS.columns)
-        names = ("levels", "pairs", "absorbing", "rate", "null_rate")
+        names = ("levels", "pairs", "absorbing", "hole", "rate", "null_rate")
         return [ShownTable.of(columns, rows, *names, title=title, notes=notes)]
 
-    def _candidates(self, collected: Collected, least: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-        """Parent, child and whether an edge, and how many there were before the cut at `pairs`."""
-        edges = find_edges(collected, self.conditional)
-        alive = np.flatnonzero(collected.codes.counts)
-        near = alive[close_pairs(collected.directions[torch.from_numpy(alive)], least)]
-        same_band = collected.level_of[near[:, 0]] == collected.level_of[near[:, 1]]
-        both_ways = np.concatenate([near, near[same_band][:, ::-1]])
-        parent = np.concatenate([edges.parent, both_ways[:, 0]])
-        child = np.concatenate([edges.child, both_ways[:, 1]])
-        is_edge = np.arange(len(parent)) < len(edges)
-        _, first = np.unique(parent.astype(np.int64) * collected.codes.d_sae + child, return_index=True)
-        parent, child, is_edge = parent[first], child[first], is_edge[first]
-        order = np.lexsort((-collected.cosine(parent, child), ~is_edge))[: self.pairs]
-        return parent[order], child[order], is_edge[order], len(first)
+    def _witnesses(
+        self, collected: Collected, types: TokenTypes, parent: np.ndarray, child: np.ndarray, silent: Silent
+    ) -> dict[str, np.ndarray]:
+        """The columns of `ABSORPTION` that the pairs tested have."""
+        pairs = list(zip(parent.tolist(), child.tolist(), strict=True))
+        holes = [hole(collected.codes, types, collected.origin.document, p, c) for p, c in pairs]
+        suspects = {c: parent[child == c] for c in np.unique(child).tolist()}
+        turned = turned_directions(collected, np.unique(child), suspects, self.tokens)
+        null = np.concatenate([np.empty(0), *(own.across for own in turned.values())])
+        cosine = collected.cosine(parent, child)
+        null_rate = [
+            turned[c].rate(~collected.codes.fires_at(p, turned[c].row), float(cosine[i]), float(silent.floor[i]))
+            for i, (p, c) in enumerate(pairs)
+        ]
+        value, error = (np.array([getattr(own, name) for own in holes]) for name in ("hole", "error"))
+        log_p = np.maximum(_log_p_of_holes(value, error), _log_p_of_ranks(silent.across, null))
+        cut = log_cut(log_p, len(log_p), self.fdr)
+        return {
+            "absorbing": (log_p <= cut)
+            & (np.nan_to_num(value) >= self.least_hole)
+            & _most_across(child, silent.across),
+            "hole": value,
+            "hole_error": error,
+            "hole_tokens": np.array([own.tokens for own in holes], dtype=np.int64),
+            "hole_left_out": np.array([own.left_out for own in holes], dtype=np.int64),
+            "tested": silent.tested,
+            "across": silent.across,
+            "null_across": np.full(len(pairs), np.quantile(null, 0.99) if len(null) else np.nan),
+            "absorbed": silent.count,
+            "rate": silent.rate,
+            "rate_error": silent.error,
+            "null_rate": np.array(null_rate, dtype=np.float64),
+            "excess": silent.rate - np.array(null_rate, dtype=np.float64),
+        }
 
-    def _test(self, collected: Collected, parent: np.ndarray, child: np.ndarray, shifted: bool) -> _Tested:
-        """The absorption test on the tokens of each child, or on those its shifted codes name."""
-        codes = collected.null_codes if shifted else collected.codes
-        floors = {p: float(np.quantile(collected.codes.values_of(p), 0.1)) for p in np.unique(parent).tolist()}
-        rows, values, n_silent = [], [], []
-        for p, c in zip(parent.tolist(), child.tolist(), strict=True):
-            of_child = codes.rows_of(c)
-            silent = of_child[~collected.codes.fires_at(p, of_child)]
-            drawn = evenly(silent, self.tokens)
-            rows.append(drawn)
-            values.append(collected.codes.values_at(c, drawn))
-            n_silent.append(len(silent))
-        lengths = np.array([len(drawn) for drawn in rows], dtype=np.int64)
-        pair = np.repeat(np.arange(len(parent)), lengths)
-        row = np.concatenate(rows) if rows else np.empty(0, np.int32)
-        value = np.concatenate(values) if values else np.empty(0, np.float32)
-        projection, _ = residual_projections(collected, row, parent[pair])
-        needed = projection + value * collected.cosine(parent, child)[pair]
-        floor = np.array([floors[p] for p in parent.tolist()])
-        return _Tested(
-            pair=pair,
-            row=row.astype(np.int64),
-            value=value,
-            needed=needed,
-            floor=floor,
-            absorbed=needed > floor[pair],
-            silent_share=np.array(n_silent) / np.maximum(collected.codes.counts[child], 1),
-            tested=lengths,
-        )
-
-    def _tokens(self, collected: Collected, parent: np.ndarray, child: np.ndarray, real: _Tested) -> dict:
-        hit = np.flatnonzero(real.absorbed)
-        hit = hit[np.lexsort((-real.needed[hit], real.pair[hit]))]
-        rank = np.arange(len(hit)) - np.searchsorted(real.pair[hit], real.pair[hit])
+    def _tokens(self, collected: Collected, parent: np.ndarray, child: np.ndarray, silent: Silent) -> dict:
+        hit = np.flatnonzero(silent.needed)
+        hit = hit[np.lexsort((-silent.projection[hit], silent.pair[hit]))]
+        rank = np.arange(len(hit)) - np.searchsorted(silent.pair[hit], silent.pair[hit])
         hit = hit[rank < self.shown]
-        hit = hit[np.lexsort((child[real.pair[hit]], parent[real.pair[hit]]))]
-        pair = real.pair[hit]
-        passages = Passages.of(collected.origin, real.row[hit], self.reach)
+        hit = hit[np.lexsort((child[silent.pair[hit]], parent[silent.pair[hit]]))]
+        pair = silent.pair[hit]
+        passages = Passages.of(collected.origin, silent.row[hit], self.reach)
         return {
             "parent": parent[pair],
             "child": child[pair],
             **passages.columns(collected.text),
-            "child_value": real.value[hit],
-            "parent_needed": real.needed[hit],
-            "parent_p10": real.floor[pair],
+            "child_value": silent.value[hit],
+            "parent_needed": silent.projection[hit],
+            "parent_p10": silent.floor[pair],
             "context_child": passages.values(collected.codes, child[pair]),
             "context_parent": passages.values(collected.codes, parent[pair]),
         }
 
 
-@dataclass(frozen=True)
-class _Tested:
-    """Tokens tested (`pair` … `absorbed`: one a token; `floor` … `tested`: one a pair).
-
-    `silent_share`: tokens with the parent silent / tokens on which the child fires.
-    """
-
-    pair: Int[np.ndarray, " tokens"]
-    row: Int[np.ndarray, " tokens"]
-    value: Float[np.ndarray, " tokens"]
-    needed: Float[np.ndarray, " tokens"]
-    absorbed: np.ndarray
-    floor: Float[np.ndarray, " pairs"]
-    silent_share: Float[np.ndarray, " pairs"]
-    tested: Int[np.ndarray, " pairs"]
-
-    @property
-    def count(self) -> Int[np.ndarray, " pairs"]:
-        """Absorbed tokens of each pair."""
-        return np.bincount(self.pair[self.absorbed], minlength=len(self.tested))
-
-    @property
-    def rate(self) -> Float[np.ndarray, " pairs"]:
-        """Absorbed tokens over all tokens of the child."""
-        return self.silent_share * self.count / np.maximum(self.tested, 1)
-
-    @property
-    def error(self) -> Float[np.ndarray, " pairs"]:
-        """The binomial standard error of `rate`."""
-        share = self.count / np.maximum(self.tested, 1)
-        return self.silent_share * np.sqrt(share * (1 - share) / np.maximum(self.tested, 1))
+def _most_across(child: np.ndarray, across: np.ndarray) -> np.ndarray:
+    """Which pairs have the largest `across` of their child's."""
+    return among_the_first(child, np.zeros_like(child), across, 1)
 
 
-def close_pairs(directions: Float[Tensor, "n d_in"], least: float) -> Int[np.ndarray, "pairs 2"]:
-    """All pairs i < j of unit directions whose cosine exceeds `least`. At most 2²⁴ cosines are held at once."""
-    n = len(directions)
-    block = max(1, BLOCK_NUMBERS // max(n, 1))
-    found = []
-    for first in range(0, n, block):
-        cosines = directions[first : first + block] @ directions[first:].T
-        pairs = (cosines > least).triu(1).nonzero() + first
-        found.append(pairs.numpy())
-    return np.concatenate(found) if found else np.empty((0, 2), np.int64)
+def _log_p_of_holes(value: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """One-sided, of a normal distribution; 0 where there is no hole to see."""
+    z = np.divide(value, error, out=np.zeros(len(value)), where=np.nan_to_num(error) > 0)
+    return np.where(np.nan_to_num(value) > 0, norm.logsf(np.where(np.nan_to_num(error) > 0, z, np.inf)), 0.0)
 
 
-def _columns(
-    collected: Collected,
-    parent: np.ndarray,
-    child: np.ndarray,
-    is_edge: np.ndarray,
-    ok: np.ndarray,
-    real: _Tested,
-    null: _Tested,
-) -> dict[str, np.ndarray]:
+def _log_p_of_ranks(value: np.ndarray, null: np.ndarray) -> np.ndarray:
+    """Of each value among draws of its null, itself counted as one; above their 90th percentile, where there are 100
+    draws, of the Pareto tail fitted to those beyond it (Hill 1975), so that many tests do not need as many draws."""
+    ordered = np.sort(null)
+    above = len(null) - np.searchsorted(ordered, value, side="left")
+    log_p = np.log((1 + above) / (1 + len(null)))
+    tail = ordered[-(len(ordered) // 10) :] if len(ordered) >= 100 else np.empty(0)
+    if len(tail) and tail[0] > 0 and tail[-1] > tail[0]:
+        steepness = 1 / np.log(tail / tail[0]).mean()
+        beyond = value > tail[0]
+        log_p[beyond] = np.log(0.1) - steepness * np.log(value[beyond] / tail[0])
+    return log_p
+
+
+def _columns(collected: Collected, found: Candidates) -> dict[str, np.ndarray]:
+    parent, child, codes = found.parent, found.child, collected.codes
     together = [
-        int(collected.codes.fires_at(p, collected.codes.rows_of(c)).sum())
-        for p, c in zip(parent.tolist(), child.tolist(), strict=True)
+        int(codes.fires_at(p, codes.rows_of(c)).sum()) for p, c in zip(parent.tolist(), child.tolist(), strict=True)
     ]
     return {
         "parent": parent,
         "child": child,
         "parent_level": collected.level_of[parent],
         "child_level": collected.level_of[child],
-        "status": np.where(ok, 0, 1),
-        "is_edge": is_edge,
+        "is_edge": found.is_edge,
         "cosine": collected.cosine(parent, child),
-        "n_child": collected.codes.counts[child],
+        "n_child": codes.counts[child],
         "together": np.array(together, dtype=np.int64),
-        "tested": _spread(real.tested, ok),
-        "absorbed": _spread(real.count, ok),
-        "rate": _spread(real.rate, ok),
-        "rate_error": _spread(real.error, ok),
-        "null_rate": _spread(null.rate, ok),
     }
 
 
@@ -311,35 +318,38 @@ def _spread(values: np.ndarray, where: np.ndarray) -> np.ndarray:
     return out
 
 
+def _known(values: np.ndarray) -> np.ndarray:
+    return values[np.isfinite(values)]
+
+
 def _sorted(columns: dict[str, np.ndarray]) -> dict:
-    """The most absorbing pairs first."""
-    order = np.lexsort((columns["child"], columns["parent"], -np.nan_to_num(columns["rate"], nan=-1.0)))
+    """Absorbing pairs first, by their holes; then the others."""
+    size = -np.nan_to_num(columns["hole"], nan=-1.0)
+    order = np.lexsort((columns["child"], columns["parent"], size, ~columns["absorbing"]))
     out: dict = {name: values[order] for name, values in columns.items()}
     return {**out, "status": words([Status.OK, Status.FEW], out["status"])}
 
 
-def _absorbing(columns: dict[str, np.ndarray]) -> np.ndarray:
-    rate, null = np.nan_to_num(columns["rate"]), np.nan_to_num(columns["null_rate"])
-    return (rate > 0.05) & (rate > null + 3 * np.nan_to_num(columns["rate_error"]))
-
-
 def _levels(collected: Collected, columns: dict[str, np.ndarray], ok: np.ndarray) -> list[dict]:
-    absorbing, out = _absorbing(columns), []
+    out = []
     alive = [collected.codes.counts[collected.level_of == level].any() for level in range(collected.sae.n_levels)]
     for p in range(len(alive)):
         for c in range(p, len(alive)):
             here = ok & (columns["parent_level"] == p) & (columns["child_level"] == c)
-            rate, n = columns["rate"][here], int(here.sum())
+            n = int(here.sum())
+            hole, rate, null = (_known(columns[name][here]) for name in ("hole", "rate", "null_rate"))
             out.append(
                 {
                     "parent_level": p,
                     "child_level": c,
                     "status": Status.NEVER if not (alive[p] and alive[c]) else Status.OK if n else Status.FEW,
                     "pairs": n,
-                    "absorbing": int(absorbing[here].sum()),
+                    "absorbing": int(columns["absorbing"][here].sum()),
+                    "hole": mean(hole),
+                    "hole_error": standard_error(hole),
                     "rate": mean(rate),
                     "rate_error": standard_error(rate),
-                    "null_rate": mean(columns["null_rate"][here]),
+                    "null_rate": mean(null),
                 }
             )
     return out
