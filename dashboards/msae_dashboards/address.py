@@ -62,6 +62,11 @@ def feature_href(latent: int, **query: str) -> str:
     return Address(page="feature", latent=latent, query=query).href
 
 
+def random_href(**query: str) -> str:
+    """The URL that leads to some latent's page, of those a query lets through: ``draw``, from 0 to 1, says which."""
+    return Address(page="feature/random", query=query).href
+
+
 def features_href(**query: str) -> str:
     """The URL of the feature browser in a state."""
     return Address(page="features", query=query).href

@@ -32,7 +32,7 @@ class Dashboard:
     def run(self) -> None:
         """Do it."""
         with dashboards_installed():
-            from msae_dashboards.server import serve
+            from msae_dashboards.app.server import serve
         model = None if self.model is None else str(model_named(self.model))
         try:
             serve(self.path, port=self.port, host=self.host, model=model, browser=self.browser)
@@ -56,13 +56,22 @@ class ExportHtml:
     """This many, the largest by --by; without it, latents that split and their children (the default: 100 of them)."""
     by: str | None = None
     """A column of the tables features or explanations, such as density or f1."""
+    few_files: bool = False
+    """One file for each kind of page, with all its states compressed inside, instead of one for each state: a dozen
+    files, a tenth as large."""
 
     def run(self) -> None:
         """Do it."""
         with dashboards_installed():
             from msae_dashboards.export import export_html
         folder = export_html(
-            self.path, self.out, features=self.features or None, level=self.level, top=self.top, by=self.by
+            self.path,
+            self.out,
+            features=self.features or None,
+            level=self.level,
+            top=self.top,
+            by=self.by,
+            few_files=self.few_files,
         )
         say(f"Open {folder / 'index.html'}")
 
@@ -73,6 +82,6 @@ def dashboards_installed() -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        if (error.name or "").partition(".")[0] not in ("dash", "dash_ag_grid", "dash_mantine_components", "flask"):
+        if (error.name or "").partition(".")[0] not in ("dash", "dash_ag_grid", "flask", "markupsafe"):
             raise
         raise ConfigError(f"{error.name} is not installed: pip install 'msae[dashboards]'") from error

@@ -10,7 +10,8 @@ from plotly.subplots import make_subplots
 
 from msae.analysis.concepts.concept_absorption_tables import ALL
 from msae.analysis.tables import Status
-from msae.plots.theme import DASHES, LINE_WIDTH, MARKER_SIZE, MUTED, PALETTE, SYMBOLS, Records, level_color, template
+from msae.plots.colors import level_color
+from msae.plots.theme import DASHES, LINE_WIDTH, MARKER_SIZE, MUTED, PALETTE, SYMBOLS, Records, template
 
 
 def concepts_figure(probes: Mapping[str, Any], absorption: Mapping[str, Any]) -> go.Figure:

@@ -8,7 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
 
-from msae.plots.theme import LINE_WIDTH, level_color, level_dash, panel_layout
+from msae.plots.colors import level_color
+from msae.plots.theme import LINE_WIDTH, level_dash, panel_layout
 
 DENSITY_BINS = 40
 

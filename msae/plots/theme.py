@@ -10,12 +10,12 @@ from typing import Any
 import plotly.graph_objects as go
 
 from msae.core.files import write_atomically
+from msae.plots.colors import NAMED
 
-BLUE, ORANGE, GREEN, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"
-PALETTE = (BLUE, ORANGE, GREEN, PURPLE, SKY, "#E69F00", "#000000")
+BLUE, ORANGE, GREEN, PURPLE, SKY = NAMED[:5]
+PALETTE = (*NAMED[:6], "#000000")
 """Okabe and Ito's colours, told apart with any colour vision; figures also differ in marker and dash."""
 
-LEVEL_COLORS = (*PALETTE[:6], "#7b8794")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star")
 
@@ -81,11 +81,6 @@ def fraction_ticks() -> dict[str, list[Any]]:
     """Ticks at 1, 2 and 5 times powers of ten up to 10, for a logarithmic axis of fractions."""
     values = [digit * 10.0**power for power in range(-6, 1) for digit in (1, 2, 5)]
     return {"tickvals": values, "ticktext": [f"{value:g}" for value in values]}
-
-
-def level_color(level: int) -> str:
-    """A level's colour, as its chip has it."""
-    return LEVEL_COLORS[level % len(LEVEL_COLORS)]
 
 
 def level_dash(level: int) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from msae.plots.theme import level_color, level_dash, panel_layout
+from msae.plots.colors import level_color
+from msae.plots.theme import level_dash, panel_layout
 
 MOST_POINTS = 400
 SERIES = (("fvu", "FVU", "%{y:.4f}"), ("dead_by_level", "dead latents", "%{y:,}"))

@@ -11,8 +11,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from dash import dcc
-from dash.development.base_component import Component
 
 import msae
 from msae.studies.analyze_run import analyze_run
@@ -33,24 +31,12 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory) -> msae.Run:
     return run
 
 
-def links_of(tree) -> list[dcc.Link]:
-    """Every link of a component tree, in its order."""
-    parts = tree if isinstance(tree, list | tuple) else [tree]
-    found = []
-    for part in parts:
-        if isinstance(part, Component):
-            found += [part] if isinstance(part, dcc.Link) else links_of(getattr(part, "children", None))
-        elif isinstance(part, list | tuple):
-            found += links_of(part)
-    return found
-
-
 @contextmanager
-def serving(run: Path) -> Iterator[str]:
+def serving(run: Path, port: int = 0) -> Iterator[str]:
     """The address of a server of the run's pages, in a thread of this process."""
-    from msae_dashboards.server import make_local_server
+    from msae_dashboards.app.server import make_local_server
 
-    server = make_local_server(run, port=0)
+    server = make_local_server(run, port=port)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -83,20 +69,29 @@ def browser():
 
 @pytest.fixture
 def open_page(browser):
-    """Opens an address in a tab of its own, and at the end of the test refuses console errors and foreign requests."""
+    """Opens an address in a tab of its own, and at the end of the test refuses console errors and foreign requests.
+
+    `missing`: what is opened is not there, or goes: the browser may say so.
+    """
     contexts, wrong = [], []
 
-    def open_(url: str, *, scheme: str = "light", width: int = 1440, height: int = 900):
+    def open_(url: str, *, scheme: str = "light", width: int = 1440, height: int = 900, missing: bool = False):
         home = url.split("/", 3)[2]
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(20_000)
-        page.on("console", lambda said: wrong.append(f"console: {said.text}") if said.type == "error" else None)
+        allowed = "Failed to load resource" if missing else "\x00"
+        page.on(
+            "console",
+            lambda line: (
+                wrong.append(f"console: {line.text}") if line.type == "error" and allowed not in line.text else None
+            ),
+        )
         page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
         page.on(
             "request",
-            lambda asked: wrong.append(f"request: {asked.url}") if not _local(asked.url, home) else None,
+            lambda sent: wrong.append(f"request: {sent.url}") if not _local(sent.url, home) else None,
         )
         page.goto(url)
         return page
@@ -109,7 +104,7 @@ def open_page(browser):
 
 def _local(url: str, home: str) -> bool:
     scheme, _, rest = url.partition(":")
-    return scheme in ("data", "blob") or rest.startswith(f"//{home}/")
+    return scheme in ("data", "blob", "about") or rest.startswith(f"//{home}/")
 
 
 HOSTILE = (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from html.parser import HTMLParser
-
 import pytest
 
 import msae
@@ -11,11 +9,12 @@ import msae.demo
 from msae.data.documents import string_documents
 from msae.studies.analyze_run import analyze_run
 from msae_dashboards.address import Address
+from msae_dashboards.data.tables import RunTables
 from msae_dashboards.notebook import feature
-from msae_dashboards.pages import PAGES
-from msae_dashboards.tables import RunTables
-from msae_dashboards.to_html import to_html
+from msae_dashboards.pages import FEATURE, PAGES
+from msae_dashboards.view.html import write
 from tests.dashboards.conftest import HOSTILE
+from tests.dashboards.view.reader import Reader
 
 SPLIT = "🐈 🧑‍🚀 naïve ﷽ 𝔘𝔫𝔦"  # characters that the tokenizer, which knows Python, takes apart into bytes
 WIDTHS = (8, 32)
@@ -35,29 +34,11 @@ def tables(tmp_path_factory) -> RunTables:
     return RunTables(run.path)
 
 
-class Reader(HTMLParser):
-    """The tags and the text of a page."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 def test_the_pages_show_it_as_text(tables) -> None:
     shown = ""
     for page in PAGES:
-        if not page.exported:
-            continue
-        for latent in [None] if page.listed else range(0, WIDTHS[-1], 3):
-            read = Reader(to_html(page.render(tables, Address(page=page.name, latent=latent))))
+        for latent in range(0, WIDTHS[-1], 3) if page is FEATURE else [None]:
+            read = Reader(write(page.render(tables, Address(page=page.name, latent=latent))[0]))
             scripts = [attributes for tag, attributes in read.tags if tag == "script"]
             assert all(attributes == {"type": "application/json"} for attributes in scripts)
             assert not any(tag in ("img", "iframe") for tag, _ in read.tags)

@@ -13,9 +13,9 @@ import pytest
 import msae
 import msae_dashboards
 from msae.core.errors import CheckpointError
+from msae_dashboards.data.tables import RunTables
 from msae_dashboards.notebook import cell
-from msae_dashboards.panels.latent import UnknownLatentError
-from msae_dashboards.tables import RunTables
+from msae_dashboards.pages.latents import UnknownLatentError
 
 
 def shown_in(open_page, site: str, output: str):
@@ -37,10 +37,10 @@ def test_a_cell_shows_the_feature_and_needs_nothing_else(demo_run, site, open_pa
     assert frame.locator(".panel").count() == 8 and frame.locator(".histogram .bars i").count() == 80
     highest = frame.locator(".examples .example .value").first.inner_text()
     assert highest == f"{RunTables(demo_run.path).features().max[latent]:,.2f}"
-    assert frame.locator(".strip i.here").count() > 5 and frame.locator("[data-strip]").count() == 0
-    assert frame.evaluate("document.documentElement.dataset.mantineColorScheme") == "dark"
-    height = frame.evaluate("parseInt(frameElement.style.height) - document.querySelector('main').offsetHeight")
-    assert 0 <= height < 20
+    assert frame.locator(".strip i.here").count() > 5
+    assert frame.evaluate("document.documentElement.dataset.scheme") == "dark"
+    height = "parseInt(frameElement.style.height) - document.querySelector('main').offsetHeight"
+    frame.wait_for_function(f"{height} >= 0 && {height} < 20")
     assert page.locator("h1").inner_text() == "a notebook"
 
 

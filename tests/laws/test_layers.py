@@ -34,9 +34,8 @@ ONLY_IMPORTERS = {
     "transformer_lens": ("msae/activations/transformer_lens.py",),
     "wandb": ("msae/training/loggers.py",),
     "plotly": ("msae/plots/", "dashboards/"),
-    "dash": ("dashboards/",),
-    "dash_ag_grid": ("dashboards/",),
-    "dash_mantine_components": ("dashboards/",),
+    "dash": ("dashboards/msae_dashboards/app/grid.py",),
+    "dash_ag_grid": ("dashboards/msae_dashboards/app/grid.py",),
 }
 
 SAE_MAY_IMPORT = {"torch", "einops", "safetensors", "jaxtyping", "numpy", "numba", "triton"}

@@ -1,94 +1,76 @@
-"""One file of an export: a page's tree inside the frame that all files share."""
+"""Where an address of the app lies in an export, and the way there from another of its files."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from string import Template
 from urllib.parse import parse_qsl
 
-from dash.development.base_component import Component
-
 from msae_dashboards.address import Address
-from msae_dashboards.export.shared import Shared
-from msae_dashboards.to_html import Link, to_html
+from msae_dashboards.view.html import Href
 
 INDEX = "features"
-PAGE = Template((Path(__file__).parent / "page.html").read_text(encoding="utf-8"))
 
 
 def file_of(address: Address) -> str:
-    """Where an address lies in an export: ``index.html``, ``tree.html``, ``feature/12.html``, ``tree/root-3.html``."""
+    """Where an address lies, a file for each: ``index.html``, ``tree.html``, ``feature/12.html``,
+    ``tree/level-1.html``."""
+    page, state = address.page or "index", state_of(address)
+    return f"{page}/{state}.html" if state else f"{page}.html"
+
+
+def place_of(address: Address) -> str:
+    """Where an address lies, a file for each page: ``index.html``, ``feature.html#12``, ``tree.html#level-1``."""
+    page, state = address.page or "index", state_of(address)
+    return f"{page}.html#{state}" if state else f"{page}.html"
+
+
+def state_of(address: Address) -> str:
+    """What an address says beyond its page, as a name: ``12``, ``level-1``, ``3-child-9``; empty for its beginning."""
     parts = [] if address.latent is None else [str(address.latent)]
     parts += [f"{key}-{value}" for key, value in sorted(address.query.items()) if value]
-    return f"{address.page or 'index'}{'/' if parts else ''}{'-'.join(parts)}.html"
+    return "-".join(parts)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """What the files of an export have in common.
+    """`places`: where each exported address lies."""
 
-    `run`: what the run is called. `files`: where each exported address lies. `bar`: title and address of the pages in
-    the bar. `said`: what is exported, in a sentence.
-    """
+    places: Mapping[str, str]
 
-    run: str
-    files: Mapping[str, str]
-    bar: tuple[tuple[str, str], ...]
-    said: str
+    def href_from(self, at: str) -> Href:
+        """The way from the file `at` to an address of the app, None when it is not exported. The index of features
+        finds its own way in a query."""
+        root = root_of(at)
 
-    def link_from(self, at: str) -> Link:
-        """The way from the file `at` to an app's address, None when it is not exported. The index of features finds
-        its own way in a query."""
-
-        def link(href: str) -> str | None:
-            path, mark, query = href.partition("?")
+        def href(address: str) -> str | None:
+            path, mark, query = address.partition("?")
             if path == f"/{INDEX}":
-                return f"{_root(at)}{INDEX}.html{mark}{query}"
-            found = self.files.get(href) or self._of_the_same_latent(path, query)
-            return None if found is None else _root(at) + found
+                return f"{root}{INDEX}.html{mark}{query}"
+            found = self.places.get(address) or self._of_the_same_latent(path, query)
+            return None if found is None else root + found
 
-        return link
+        return href
 
     def _of_the_same_latent(self, path: str, query: str) -> str | None:
         """For a page about a latent: where it lies in an exported state that says less (no order, no level)."""
         if "/" not in path.strip("/"):
             return None
-        asked = set(parse_qsl(query))
-        candidates = ((set(parse_qsl(known)), file) for known, file in self._by_path.get(path, ()))
-        fitting = [(len(state), file) for state, file in candidates if state <= asked]
+        wanted = set(parse_qsl(query))
+        candidates = ((set(parse_qsl(known)), place) for known, place in self._by_path.get(path, ()))
+        fitting = [(len(state), place) for state, place in candidates if state <= wanted]
         return max(fitting)[1] if fitting else None
 
     @cached_property
     def _by_path(self) -> Mapping[str, list[tuple[str, str]]]:
         found: dict[str, list[tuple[str, str]]] = {}
-        for href, file in self.files.items():
-            path, _, query = href.partition("?")
-            found.setdefault(path, []).append((query, file))
+        for address, place in self.places.items():
+            path, _, query = address.partition("?")
+            found.setdefault(path, []).append((query, place))
         return found
 
-    def document(self, body: Component, title: str, at: str, shared: Shared) -> str:
-        """The HTML of the file `at`."""
-        inner = to_html(body, self.link_from(at), shared.compact)
-        root = _root(at)
-        return PAGE.substitute(
-            root=root,
-            title=html.escape(title),
-            run=html.escape(self.run),
-            links="".join(_bar_link(name, root + self.files[href], self.files[href] == at) for name, href in self.bar),
-            body=inner,
-            said=html.escape(self.said),
-            plotly=f'<script src="{root}assets/plotly.js" defer></script>' if 'class="plot"' in inner else "",
-        )
 
-
-def _root(at: str) -> str:
-    return "../" * at.count("/")
-
-
-def _bar_link(title: str, href: str, here: bool) -> str:
-    current = ' aria-current="page"' if here else ""
-    return f'<a class="nav-link" href="{html.escape(href)}"{current}>{html.escape(title)}</a>'
+def root_of(at: str) -> str:
+    """The way from a file to where the export begins."""
+    return "../" * at.partition("#")[0].count("/")

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from msae.core.config import nearest, require
 from msae.core.errors import ConfigError
-from msae_dashboards.tables import EXPLANATIONS, RunTables
+from msae_dashboards.data.tables import EXPLANATIONS, RunTables
 
 MOST_CHILDREN = 6
 

@@ -5,34 +5,30 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 
-from dash import html
-from dash.development.base_component import Component
+from markupsafe import Markup
 
 from msae.core.config import require
 from msae.core.errors import ConfigError
-from msae_dashboards.address import Address, feature_href
+from msae_dashboards.address import Address
+from msae_dashboards.data.tables import MissingTableError, RunTables
 from msae_dashboards.export import selection
-from msae_dashboards.export.document import INDEX, Site, file_of
-from msae_dashboards.export.index import index
-from msae_dashboards.export.plotly_js import packed_plotly
-from msae_dashboards.export.shared import Shared
-from msae_dashboards.pages import PAGES, Page, feature
-from msae_dashboards.panels import missing
-from msae_dashboards.tables import MissingTableError, RunTables
-from msae_dashboards.ways import beside
+from msae_dashboards.export.document import INDEX, Site, file_of, place_of, root_of, state_of
+from msae_dashboards.pages import FEATURE, PAGES, Page
+from msae_dashboards.view import assets
+from msae_dashboards.view.html import Frame, document, packed_sections, writer
 
 MARK = "export.json"
-FORMAT = {"format": "msae html export", "format_version": 1}
+FORMAT = {"format": "msae html export", "format_version": 2}
 DEFAULT_TOP = 100
-OURS, SHARED = Path(__file__).parent, Path(__file__).parents[1] / "assets"
-STYLES = (SHARED / "panels.css", SHARED / "panels_across.css", SHARED / "shell.css", OURS / "static.css")
-SCRIPTS = (SHARED / "panels.js", SHARED / "token_strip.js", OURS / "draw.js", OURS / "static.js")
+OURS = Path(__file__).parent
+SCRIPTS = (OURS / "index.js", OURS / "sections.js")
+POLICY = "default-src 'self' file: data: blob: 'unsafe-inline' 'unsafe-eval'"
 
 
 def export_html(
@@ -43,14 +39,20 @@ def export_html(
     level: int | None = None,
     top: int | None = None,
     by: str | None = None,
+    few_files: bool = False,
 ) -> Path:
     """Write the pages of the run at `run` to the folder `out` (``RUN/html`` unless given), and return it.
 
     Features are those given, or all of `level`, or the `top` largest by the column `by` of ``features`` or
     ``explanations``; without `by`, whole families of the tree (`selection.families`), 100 latents unless `top` says
     otherwise. Links to pages that are not exported are text. An earlier export at `out` is replaced, as a whole or not
-    at all. Raises `ConfigError` when something else lies there, or for latents, a level or a column the run does not
-    have; `MissingTableError` when the run is not analyzed; `CheckpointError` when there is no run.
+    at all.
+
+    `few_files`: one file for each kind of page, which holds all its states compressed, instead of one for each state:
+    a dozen files, a tenth as large, of which none shows anything to a browser without scripts.
+
+    Raises `ConfigError` when something else lies there, or for latents, a level or a column the run does not have;
+    `MissingTableError` when the run is not analyzed; `CheckpointError` when there is no run.
     """
     tables = RunTables(run)
     latents = _selected(tables, features, level, top, by)
@@ -60,7 +62,7 @@ def export_html(
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
     try:
         shutil.rmtree(fresh, ignore_errors=True)
-        _write(tables, latents, fresh)
+        _write(tables, latents, fresh, few_files)
         if folder.exists():
             folder.rename(old)
         fresh.rename(folder)
@@ -79,9 +81,9 @@ def export_html(
 def _selected(
     tables: RunTables, features: Sequence[int] | None, level: int | None, top: int | None, by: str | None
 ) -> list[int]:
-    ways = [name for name, given in (("features", features), ("level", level), ("top", top)) if given is not None]
-    if len(ways) > 1:
-        raise ConfigError(f"{' and '.join(ways)} were given together: choose features one way")
+    given = [name for name, value in (("features", features), ("level", level), ("top", top)) if value is not None]
+    if len(given) > 1:
+        raise ConfigError(f"{' and '.join(given)} were given together: choose features by one of them")
     require(by is None or top is not None, "by", by, "a column for --top N to go by; give N")
     if features is not None:
         return selection.listed(tables, features)
@@ -104,84 +106,75 @@ def _require_ours(folder: Path) -> None:
         raise ConfigError(f"{folder} exists and is not an export of msae: choose another folder (--out), or remove it")
 
 
-def _write(tables: RunTables, latents: Sequence[int], folder: Path) -> None:
-    entries = list(_entries(tables, latents))
-    site, shared = _site(tables, latents, entries), Shared()
-    for entry in entries:
-        at = site.files[entry.address.href]
-        _write_text(folder / at, site.document(entry.render(), entry.title, at, shared))
-    assets = folder / "assets"
-    data = {**shared.as_json(), "latents": list(latents)}
-    _write_text(assets / "data.js", f"msae.data = {json.dumps(data, separators=(',', ':'))};\n")
-    _write_text(assets / "msae.css", "".join(path.read_text(encoding="utf-8") for path in STYLES))
-    _write_text(assets / "msae.js", "".join(path.read_text(encoding="utf-8") for path in SCRIPTS))
-    _write_text(assets / "plotly.js", f'msae.plotly = "{packed_plotly()}";\n')
-    mark = {**FORMAT, "msae": version("msae"), "run": tables.title, "latents": list(latents)}
-    _write_text(folder / MARK, json.dumps(mark) + "\n")
-
-
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """A page of the export in one state."""
 
+    page: Page
     address: Address
-    title: str
-    render: Callable[[], Component]
 
 
 def _entries(tables: RunTables, latents: Sequence[int]) -> Iterator[Entry]:
     for page in PAGES:
-        if page.name == INDEX:
-            render = partial(index, tables.features(), latents)
-            yield Entry(address=Address(page=INDEX), title=page.title, render=render)
-        elif page.name == feature.PAGE.name:
-            for place, latent in enumerate(latents):
-                render = partial(_feature, tables, latents, place)
-                yield Entry(address=Address(page=page.name, latent=latent), title=f"Feature {latent}", render=render)
+        if page is FEATURE:
+            for latent in latents:
+                yield Entry(page=page, address=Address(page=page.name, latent=latent))
         elif page.exported:
-            for address in (Address(page=page.name), *_states(page, tables, latents)):
-                yield Entry(address=address, title=page.title, render=partial(_page, page, tables, address))
+            yield Entry(page=page, address=Address(page=page.name))
+            for address in _states(page, tables, latents):
+                yield Entry(page=page, address=address)
 
 
 def _states(page: Page, tables: RunTables, latents: Sequence[int]) -> Sequence[Address]:
     try:
-        return tuple(page.states(tables, latents))
+        return tuple(page.states(page.visit(tables, Address(page=page.name)), latents))
     except MissingTableError:
         return ()
 
 
-def _page(page: Page, tables: RunTables, address: Address) -> Component:
-    try:
-        return page.render(tables, address)
-    except MissingTableError as error:
-        return html.Div([html.H1(page.title), missing(error)], className="page")
-
-
-def _feature(tables: RunTables, latents: Sequence[int], place: int) -> Component:
-    """A feature's page whose ways lead through the exported ones, in their order."""
-    latent = latents[place]
-    before = latents[place - 1] if place > 0 else None
-    after = latents[place + 1] if place + 1 < len(latents) else None
-    anywhere = html.Button("random", type="button", className="way random")
-    ways = [*beside(*(None if latent is None else feature_href(latent) for latent in (before, after))), anywhere]
-    head = [
-        html.H1(f"Feature {latent}"),
-        html.Nav(ways, className="ways", **{"aria-label": "Other features"}),
-        html.Span(f"{place + 1:,} of {len(latents):,} exported", className="count"),
-    ]
-    address = Address(page=feature.PAGE.name, latent=latent)
-    return html.Div([html.Header(head), feature.columns(tables, address)], className="page")
-
-
-def _site(tables: RunTables, latents: Sequence[int], entries: Sequence[Entry]) -> Site:
-    files = {entry.address.href: file_of(entry.address) for entry in entries}
-    return Site(
-        run=tables.title,
-        files=files,
-        bar=tuple((page.title, page.href) for page in PAGES if page.listed and page.href in files),
-        said=f"{len(latents):,} of {len(tables.features()):,} features, exported by msae {version('msae')}. "
-        "The others are named but not linked; “msae dashboard RUN” shows them all.",
+def _write(tables: RunTables, latents: Sequence[int], folder: Path, few_files: bool) -> None:
+    entries = list(_entries(tables, latents))
+    place = place_of if few_files else file_of
+    site = Site(places={entry.address.href: place(entry.address) for entry in entries})
+    footer = (
+        f"{len(latents):,} of {len(tables.features()):,} features, exported by msae {version('msae')}. "
+        "The others are named but not linked; “msae dashboard RUN” shows them all."
     )
+    for at, own in groupby(entries, key=lambda entry: place(entry.address).partition("#")[0]):
+        _write_text(folder / at, _document(tables, latents, site, at, list(own), footer, few_files))
+    shared = folder / "assets"
+    _write_text(shared / "msae.css", assets.style_sheet())
+    _write_text(shared / "msae.js", assets.script() + "".join(path.read_text(encoding="utf-8") for path in SCRIPTS))
+    _write_text(shared / "plotly.js", f'msae.plotly = "{assets.packed_plotly()}";\n')
+    mark = {**FORMAT, "msae": version("msae"), "run": tables.title, "latents": list(latents)}
+    _write_text(folder / MARK, json.dumps(mark) + "\n")
+
+
+def _document(
+    tables: RunTables, latents: Sequence[int], site: Site, at: str, entries: Sequence[Entry], footer: str, packed: bool
+) -> str:
+    """A file: the one state it is of, or all states of a page."""
+    root, page = root_of(at), entries[0].page
+    listed = [each for each in PAGES if each.listed and each.href in site.places]
+    frame = Frame(
+        run=tables.title,
+        root=root,
+        suffix=".html",
+        bar=[(each.title, root + site.places[each.href], each is page) for each in listed],
+        styles=[f"{root}assets/msae.css"],
+        scripts=[f"{root}assets/msae.js"],
+        plotly="assets/plotly.js",
+        policy=POLICY,
+        footer=footer,
+    )
+    written = {}
+    for entry in entries:
+        body, _ = page.render(tables, entry.address, latents)
+        written[state_of(entry.address)] = (body.full_title, writer(site.href_from(at))(body))
+    if packed and page.name != INDEX:
+        return document(frame, page.title, Markup(""), end=packed_sections(written))
+    ((title, inner),) = written.values()
+    return document(frame, title, inner)
 
 
 def _write_text(path: Path, text: str) -> None:

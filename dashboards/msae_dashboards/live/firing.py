@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from msae.analysis.interventions.prompt import PromptReading
+if TYPE_CHECKING:
+    from msae.analysis.interventions.prompt import PromptReading
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import logging
-import threading
+from collections import OrderedDict
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
-from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msae.core.errors import EvaluationError, MsaeError
-from msae.sae import SparseAutoencoder
-from msae.training import Run
+from msae_dashboards.live.worker import Urgency, Worker
 
 if TYPE_CHECKING:
     from msae.activations.transformer_lens import TransformerLensSource
     from msae.analysis.interventions.prompt import PromptReading
+    from msae.sae import SparseAutoencoder
 
 log = logging.getLogger(__name__)
 
 LONGEST_TEXT = 4_000
 HELD_READINGS = 16
+ENDING = "The server is ending."
 
 
 class UnavailableModelError(MsaeError):
@@ -28,51 +30,74 @@ class UnavailableModelError(MsaeError):
 
 @dataclass(frozen=True)
 class Opened:
-    """A model and the SAE that belongs to it, on the model's device. `lock`: hold it while the model runs."""
+    """A model and the SAE that belongs to it, on the model's device."""
 
     source: TransformerLensSource
     sae: SparseAutoencoder
     hook_name: str
-    lock: threading.Lock
 
 
 class LiveModel:
-    """The model that `run` was trained on, opened from where the run says it was, or from `model` if it has moved."""
+    """The model that the run in the folder `run` was trained on, opened from where the run says it was, or from `model`
+    if it has moved.
 
-    def __init__(self, run: Run, model: str | None = None) -> None:
-        self._run, self._model = run, model
-        self._opening = threading.Lock()
+    All that the model does, it does in `worker`.
+    """
+
+    def __init__(self, run: Path, model: str | None = None) -> None:
+        self._run, self._model, self.worker = run, model, Worker()
         self._found: Opened | UnavailableModelError | None = None
-        self._read = lru_cache(maxsize=HELD_READINGS)(self._read_now)
+        self._held: OrderedDict[str, PromptReading] = OrderedDict()
+
+    def read(self, text: str) -> PromptReading:
+        """What the SAE makes of `text`; the first time the model is opened, which takes seconds. The last few readings
+        are kept.
+
+        `EvaluationError` for a text without a token, or of more than `LONGEST_TEXT` characters;
+        `UnavailableModelError` when the model is not to be had, or the server is ending.
+        """
+        if len(text) > LONGEST_TEXT:
+            raise EvaluationError(f"the text has {len(text):,} characters: give at most {LONGEST_TEXT:,}")
+        try:
+            future = self.worker.submit(lambda: self._read(text), Urgency.READ)
+        except RuntimeError as error:
+            raise UnavailableModelError(ENDING) from error
+        try:
+            return future.result()
+        except CancelledError as error:
+            raise UnavailableModelError(ENDING) from error
 
     def opened(self) -> Opened:
-        """The model, opened at the first call, which takes seconds; whoever else asks meanwhile waits for it.
-
-        `UnavailableModelError` when it cannot be had.
-        """
-        with self._opening:
-            if self._found is None:
-                self._found = self._open()
+        """The model; for the worker's thread alone. `UnavailableModelError` when it is not to be had."""
+        if self._found is None:
+            self._found = self._open()
         if isinstance(self._found, UnavailableModelError):
             raise self._found
         return self._found
 
-    def read(self, text: str) -> PromptReading:
-        """What the SAE makes of `text`. The last few are kept.
+    def close(self) -> None:
+        """Finish what is in hand and do no more."""
+        self.worker.close()
 
-        `EvaluationError` for a text without a token, or of more than `LONGEST_TEXT` characters;
-        `UnavailableModelError` as of `opened`.
-        """
-        if len(text) > LONGEST_TEXT:
-            raise EvaluationError(f"the text has {len(text):,} characters: give at most {LONGEST_TEXT:,}")
-        return self._read(text)
+    def _read(self, text: str) -> PromptReading:
+        if text not in self._held:
+            self._held[text] = self._read_now(text)
+        self._held.move_to_end(text)
+        while len(self._held) > HELD_READINGS:
+            self._held.popitem(last=False)
+        return self._held[text]
 
     def _read_now(self, text: str) -> PromptReading:
         from msae.analysis.interventions.prompt import read_prompt
 
         opened = self.opened()
-        with opened.lock:
+        try:
             return read_prompt(opened.source, opened.sae, text)
+        except MsaeError:
+            raise
+        except Exception as error:
+            log.exception("the model of %s failed", self._run)
+            raise EvaluationError(f"the model failed: {_first_line(error)}") from error
 
     def _open(self) -> Opened | UnavailableModelError:
         try:
@@ -80,21 +105,25 @@ class LiveModel:
         except MsaeError as error:
             return self._unavailable(str(error))
         except Exception as error:
-            log.exception("the model of %s could not be opened", self._run.path)
-            why = (str(error).splitlines() or [""])[0]
-            return self._unavailable(f"{type(error).__name__}: {why}")
+            log.exception("the model of %s could not be opened", self._run)
+            return self._unavailable(_first_line(error))
 
     def _opened_now(self) -> Opened:
         from msae.activations.reopen import reopen
+        from msae.training import Run
 
-        sae = self._run.load_sae()
+        sae = Run.open(self._run).load_sae()
         if sae.source is None:
             raise EvaluationError("the SAE does not say which model it was trained on")
         source = reopen(sae.source, model=self._model)
-        return Opened(source, sae.to(source.device).eval(), sae.source.hook_name, threading.Lock())
+        return Opened(source, sae.to(source.device).eval(), sae.source.hook_name)
 
     def _unavailable(self, why: str) -> UnavailableModelError:
         return UnavailableModelError(
             f"The model is not to be had: {why.rstrip('.')}. If it lies elsewhere, start again with its place:  "
-            f"msae dashboard {self._run.path} --model PATH"
+            f"msae dashboard {self._run} --model PATH"
         )
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

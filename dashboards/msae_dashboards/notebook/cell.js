@@ -1,4 +1,4 @@
-/* A notebook's cell: takes the notebook's light or dark, draws, and grows to its height. */
+/* A notebook's cell: takes the notebook's light or dark, and grows to its height. */
 (function () {
   "use strict";
   const msae = (window.msae = window.msae || {});
@@ -8,7 +8,7 @@
   function scheme() {
     const light = outside((page) => page.body.dataset.jpThemeLight);
     const dark = light === "false" || outside((page) => page.body.classList.contains("vscode-dark"));
-    if (light || dark) document.documentElement.dataset.mantineColorScheme = dark ? "dark" : "light";
+    if (light || dark) document.documentElement.dataset.scheme = dark ? "dark" : "light";
   }
 
   function grow() {
@@ -16,10 +16,8 @@
     if (frame) frame.style.height = `${document.querySelector("main").offsetHeight + 4}px`;
   }
 
-  msae.inCell = async function (packed) {
+  msae.inCell = function () {
     scheme();
-    msae.plotly = packed;
-    await msae.draw();
     new ResizeObserver(grow).observe(document.querySelector("main"));
     grow();
   };

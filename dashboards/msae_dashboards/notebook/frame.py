@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import threading
 from pathlib import Path
 
-from msae.training import Run
+from msae.runs.record import RunRecord
 from msae_dashboards.address import Address
-from msae_dashboards.server import LOCAL, make_local_server
+from msae_dashboards.app.server import LOCAL, make_local_server
+from msae_dashboards.view.html import framed
 
 FRAMING = "'self' http://localhost:* http://127.0.0.1:* https://localhost:* https://127.0.0.1:* vscode-webview:"
 """Who may show the app in a frame: notebooks of this machine."""
@@ -23,7 +23,7 @@ class Embedded:
     def __init__(self, run: str | Path, *, model: str | None, page: str, height: int) -> None:
         self._server = make_local_server(run, port=0, model=model, framing=FRAMING)
         self._height = height
-        self.url = f"http://{LOCAL[0]}:{self._server.server_port}{page}"
+        self.url = f"http://{LOCAL}:{self._server.server_port}{page}"
         self._thread = threading.Thread(target=self._server.serve_forever, name="msae-embedded", daemon=True)
         self._thread.start()
 
@@ -34,20 +34,19 @@ class Embedded:
         self._server.server_close()
 
     def _repr_html_(self) -> str:
-        return (
-            f'<iframe title="msae dashboard" src="{html.escape(self.url)}" '
-            f'style="width:100%;height:{self._height}px;border:0"></iframe>'
-        )
+        return framed("msae dashboard", self._height, url=self.url)
 
     def __repr__(self) -> str:
         return f"Embedded({self.url!r})"
 
 
-def embed(run: str | Path | Run, latent: int | None = None, *, model: str | None = None, height: int = 860) -> Embedded:
+def embed(
+    run: str | Path | RunRecord, latent: int | None = None, *, model: str | None = None, height: int = 860
+) -> Embedded:
     """The app of `run` (a run or its folder) in a notebook's cell, at its overview or at the page of `latent`.
 
     `model`: where the run's language model is, if it has moved (the live prompt alone needs it). `height`: of the
     frame, in pixels. Raises `CheckpointError` when there is no run.
     """
     page = Address() if latent is None else Address(page="feature", latent=latent)
-    return Embedded(run.path if isinstance(run, Run) else run, model=model, page=page.href, height=height)
+    return Embedded(run.path if isinstance(run, RunRecord) else run, model=model, page=page.href, height=height)

@@ -1,22 +1,22 @@
-"""What a page is: its place in the URL, and a function from the run's tables and an address to what it shows."""
+"""What a page is: its place in the URL, the panels it lists, and a function from a visit to its body."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from dash import Dash, html
-from dash.development.base_component import Component
-
+from msae.core.errors import MsaeError
 from msae_dashboards.address import Address
-from msae_dashboards.tables import RunTables
+from msae_dashboards.data.tables import MissingTableError, RunTables
+from msae_dashboards.pages.latents import UnknownLatentError
+from msae_dashboards.pages.panel import Panel, Visit, missing
+from msae_dashboards.view.nodes import Body, Notice
+
+log = logging.getLogger(__name__)
 
 
-def no_callbacks(app: Dash, tables: RunTables) -> None:
-    """A page whose every state is its address."""
-
-
-def no_states(tables: RunTables, latents: Sequence[int]) -> Iterable[Address]:
+def no_states(visit: Visit, latents: Sequence[int]) -> Iterable[Address]:
     """A page of which an export holds the beginning alone."""
     return ()
 
@@ -24,28 +24,44 @@ def no_states(tables: RunTables, latents: Sequence[int]) -> Iterable[Address]:
 @dataclass(frozen=True, kw_only=True)
 class Page:
     """One page. `name`: the first part of its path, empty for the overview. `title`: in the navigation bar; `listed`:
-    whether it is there.
+    whether it is there. `panels`: all that it shows.
 
-    `render(tables, address)` gives the whole page for a state; it is called at every change of the address, so a page
-    restores itself from its URL alone. `connect(app, tables)` adds callbacks, once. A page is `exported` when it
-    renders what `to_html` converts: panels, `dash.html`, `dcc.Graph`, `dcc.Link`; `states(tables, latents)` are those
-    that a static export of some latents holds beside the page's beginning.
+    `body(visit)` gives the whole page for a state, from its address alone. `states(visit, latents)`: the states that an
+    export of some latents holds beyond the page's beginning; `exported`: whether one holds it at all.
     """
 
     name: str
     title: str
-    render: Callable[[RunTables, Address], Component]
-    connect: Callable[[Dash, RunTables], None] = no_callbacks
+    panels: tuple[Panel, ...]
+    body: Callable[[Visit], Body]
     listed: bool = True
     exported: bool = True
-    states: Callable[[RunTables, Sequence[int]], Iterable[Address]] = no_states
+    states: Callable[[Visit, Sequence[int]], Iterable[Address]] = no_states
 
     @property
     def href(self) -> str:
         """Where it begins."""
         return Address(page=self.name).href
 
+    def visit(self, tables: RunTables, address: Address, among: Sequence[int] | None = None) -> Visit:
+        """A look at it."""
+        return Visit(tables=tables, address=address, panels=self.panels, among=among)
 
-def not_found(what: str) -> Component:
+    def render(self, tables: RunTables, address: Address, among: Sequence[int] | None = None) -> tuple[Body, int]:
+        """The page at an address, and what it is to HTTP: 200, 404, or 500. Whatever goes wrong is shown there."""
+        try:
+            return self.body(self.visit(tables, address, among)), 200
+        except MissingTableError as error:
+            return Body(self.title, missing(error)), 200
+        except UnknownLatentError as error:
+            return not_found(f"{error}.".capitalize()), 404
+        except MsaeError as error:
+            return Body(self.title, Notice(str(error), urgent=True)), 200
+        except Exception:
+            log.exception("the page %s failed", address.href)
+            return Body(self.title, Notice("This page failed; the terminal says why.", urgent=True)), 500
+
+
+def not_found(what: str) -> Body:
     """A page that is not there."""
-    return html.Div([html.H1("Not found"), html.P(what)], className="page notice-page", role="alert")
+    return Body("Not found", Notice(what, urgent=True))

@@ -38,6 +38,12 @@ def pages_of(folder: Path) -> dict[str, Page]:
 
 
 @pytest.fixture(scope="session")
+def few_files(demo_run: msae.Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as `exported`, in few files."""
+    return export_html(demo_run.path, tmp_path_factory.mktemp("few") / "html", features=CHOSEN, few_files=True)
+
+
+@pytest.fixture(scope="session")
 def exported(demo_run: msae.Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an export of four features."""
     return export_html(demo_run.path, tmp_path_factory.mktemp("export") / "html", features=CHOSEN)

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from msae.core.errors import ConfigError
+from msae_dashboards.data.tables import RunTables
 from msae_dashboards.export import selection
-from msae_dashboards.tables import RunTables
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import re
 import shutil
@@ -12,11 +14,11 @@ import pytest
 
 from msae.core.errors import CheckpointError, ConfigError
 from msae_dashboards import export_html
+from msae_dashboards.data.tables import MissingTableError
 from msae_dashboards.export import write
-from msae_dashboards.tables import MissingTableError
 from tests.dashboards.export.conftest import CHOSEN, pages_of
 
-LARGEST_PAGE = 60_000
+LARGEST_PAGE = 120_000
 ACROSS = ("tree*", "splitting*", "absorption*", "concept*", "level_*", "rate_distortion*", "compare")
 
 
@@ -33,8 +35,39 @@ def test_the_folder_holds_the_pages_and_one_of_each_shared_file(exported):
     assert {f"feature/{latent}.html" for latent in CHOSEN} == {name for name in names if name.startswith("feature/")}
     assert {"index.html", "features.html", "export.json"} <= names
     shared = {name for name in names if name.startswith("assets/")}
-    assert shared == {"assets/plotly.js", "assets/data.js", "assets/msae.js", "assets/msae.css"}
+    assert shared == {"assets/plotly.js", "assets/msae.js", "assets/msae.css"}
     assert json.loads((exported / "export.json").read_text())["latents"] == list(CHOSEN)
+
+
+def test_few_files_are_one_for_each_page(few_files, exported):
+    names = {path.relative_to(few_files).as_posix() for path in few_files.rglob("*") if path.is_file()}
+    pages = {"index", "features", "feature", "tree", "splitting", "absorption", "compare"}
+    assert names == {
+        *(f"{page}.html" for page in pages),
+        "export.json",
+        *(f"assets/{name}" for name in ("plotly.js", "msae.js", "msae.css")),
+    }
+    size = lambda folder: sum(path.stat().st_size for path in folder.rglob("*.html"))
+    assert size(few_files) < 0.5 * size(exported)
+
+
+def without_references(text):
+    return re.sub(r' (href|data-among)="[^"]*"', "", text)
+
+
+def test_few_files_hold_what_many_hold(few_files, exported, demo_run):
+    """The same bodies, but for where their links lead."""
+    many = {name: page.path.read_text(encoding="utf-8") for name, page in pages_of(exported).items()}
+    found = 0
+    for path in few_files.glob("*.html"):
+        packed = re.search(r'id="sections"[^>]*>([^<]*)<', path.read_text(encoding="utf-8"))
+        sections = json.loads(gzip.decompress(base64.b64decode(packed[1]))) if packed else {}
+        for state, (title, inner) in sections.items():
+            whole = many[f"{path.stem}/{state}.html" if state else path.name]
+            assert without_references(inner) in without_references(whole)
+            assert f"<title>{title} · " in whole
+            found += 1
+    assert found == len(many) - 1  # the index of features is as it is
 
 
 def test_every_link_resolves_and_none_leaves_the_folder(exported):
@@ -42,6 +75,8 @@ def test_every_link_resolves_and_none_leaves_the_folder(exported):
         assert page.refers
         for reference in page.refers:
             parts = urlsplit(reference)
+            if reference.startswith("data:image/svg+xml,"):
+                continue
             assert not parts.scheme and not parts.netloc and not reference.startswith("/"), reference
             target = (page.path.parent / unquote(parts.path)).resolve() if parts.path else page.path
             assert target.is_file() and target.is_relative_to(exported.resolve()), f"{page.path}: {reference}"
@@ -56,11 +91,11 @@ def test_links_to_features_that_are_not_exported_are_text(exported):
 def test_previous_and_next_go_through_the_exported_ones(exported):
     pages = pages_of(exported)
     for place, latent in enumerate(CHOSEN):
-        ways = {given["class"]: given.get("href") for _, given in pages[f"feature/{latent}.html"].tags
-                if (given.get("class") or "").startswith("way ")}  # fmt: skip
+        moves = {given["class"]: given.get("href") for _, given in pages[f"feature/{latent}.html"].tags
+                 if (given.get("class") or "").startswith("move ")}  # fmt: skip
         after, before = CHOSEN[place + 1 : place + 2], CHOSEN[place - 1 : place] if place else ()
-        assert ways.get("way next") == (f"../feature/{after[0]}.html" if after else None)
-        assert ways.get("way previous") == (f"../feature/{before[0]}.html" if before else None)
+        assert moves.get("move next") == (f"../feature/{after[0]}.html" if after else None)
+        assert moves.get("move previous") == (f"../feature/{before[0]}.html" if before else None)
 
 
 def test_pages_are_small(exported):
@@ -127,7 +162,7 @@ def test_a_run_that_cannot_be_exported_says_why_and_writes_nothing(demo_run, tmp
 
 
 @pytest.mark.parametrize(
-    ("asked", "says"),
+    ("choice", "says"),
     [
         ({"features": [1], "level": 0}, "features and level were given together"),
         ({"by": "density"}, "by = 'density'"),
@@ -136,9 +171,9 @@ def test_a_run_that_cannot_be_exported_says_why_and_writes_nothing(demo_run, tmp
         ({"features": [128]}, "features = 128"),
     ],
 )
-def test_a_contradictory_choice_is_refused(demo_run, tmp_path, asked, says):
+def test_a_contradictory_choice_is_refused(demo_run, tmp_path, choice, says):
     with pytest.raises(ConfigError, match=says):
-        export_html(demo_run.path, tmp_path / "html", **asked)
+        export_html(demo_run.path, tmp_path / "html", **choice)
     assert not (tmp_path / "html").exists()
 
 

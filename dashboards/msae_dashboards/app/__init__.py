@@ -1,0 +1,1 @@
+"""The app: a run's pages, served. Dash stands behind the grid alone."""

@@ -1,0 +1,1 @@
+"""What is known about a run: its tables, read when wanted."""

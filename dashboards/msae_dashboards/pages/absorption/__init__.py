@@ -1,0 +1,1 @@
+"""Absorption: the page and its panels."""

@@ -1,0 +1,1 @@
+"""Comparison: the page and its panels."""

@@ -1,0 +1,1 @@
+"""A latent's page: the page and its panels."""

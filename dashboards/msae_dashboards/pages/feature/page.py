@@ -1,0 +1,75 @@
+"""A latent's page: three columns, as the field knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msae_dashboards.address import feature_href, features_href, prompt_href, random_href
+from msae_dashboards.data.filter import Filter, filter_keys
+from msae_dashboards.pages.feature import (
+    activation_histogram,
+    cofiring,
+    examples,
+    family,
+    logit_histogram,
+    logits,
+    neighbours,
+    summary,
+)
+from msae_dashboards.pages.latents import latent_of
+from msae_dashboards.pages.navigation import level_choices, previous_next
+from msae_dashboards.pages.page import Page
+from msae_dashboards.pages.panel import Visit
+from msae_dashboards.view.nodes import Body, Content, Link, Moves, Random, Stack, Text
+
+LEFT = (logits.PANEL, neighbours.PANEL, cofiring.PANEL, family.PANEL)
+MIDDLE = (summary.PANEL, activation_histogram.PANEL, logit_histogram.PANEL)
+RIGHT = (examples.PANEL,)
+
+
+def body(visit: Visit) -> Body:
+    """The head with links to other latents, and the columns. `level` in the query keeps to one level."""
+    latent = latent_of(visit)
+    head = _among_all(visit, latent) if visit.among is None else _among_these(visit, latent, visit.among)
+    return Body(f"Feature {latent}", columns(visit), head=head)
+
+
+def columns(visit: Visit) -> Content:
+    """Everything below the head."""
+    sides = (("left", LEFT), ("middle", MIDDLE), ("right", RIGHT))
+    return Stack([Stack(visit.show(*panels), f"column {side}") for side, panels in sides], "feature")
+
+
+def _among_all(visit: Visit, latent: int) -> Content:
+    """Links through the latents that the query lets through, in its order: a filter of the feature browser."""
+    features, query = visit.tables.features(), filter_keys(visit.address.query)
+    near = features.around(latent, Filter.of(query))
+    moves = previous_next(*(None if other is None else feature_href(other, **query) for other in near))
+    levels = Filter.of(query).levels
+    choices = level_choices(
+        range(features.n_levels),
+        levels[0] if len(levels) == 1 else None,
+        lambda level: feature_href(latent, **{**query, "level": level}),
+        label="Levels that previous and next go through",
+    )
+    more = {key: value for key, value in query.items() if key != "level"}
+    back = Link("back to the grid", features_href(**query), "move") if more else None
+    return [
+        Moves([*moves, Random(href=random_href(**query))], "Other features"),
+        choices,
+        back,
+        Link("try it on a text", prompt_href(latent=str(latent)), "move try"),
+    ]
+
+
+def _among_these(visit: Visit, latent: int, among: Sequence[int]) -> Content:
+    """Links through those latents alone whose pages are to be had."""
+    place = list(among).index(latent)
+    before, after = among[place - 1 : place] if place else (), among[place + 1 : place + 2]
+    moves = previous_next(*(feature_href(other[0]) if other else None for other in (before, after)))
+    anywhere = Random(among=[feature_href(other) for other in among if other != latent])
+    count = Text(f"{place + 1:,} of {len(among):,} exported", "count")
+    return [Moves([*moves, anywhere], "Other features"), count]
+
+
+PAGE = Page(name="feature", title="Feature", panels=(*LEFT, *MIDDLE, *RIGHT), body=body, listed=False)

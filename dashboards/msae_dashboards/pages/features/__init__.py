@@ -1,0 +1,1 @@
+"""The feature browser: the page and its panels."""

@@ -1,0 +1,1 @@
+"""The overview of a run: the page and its panels."""

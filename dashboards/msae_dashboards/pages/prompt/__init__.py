@@ -1,0 +1,1 @@
+"""The live prompt: the page and its panels."""

@@ -1,0 +1,1 @@
+"""Splitting: the page and its panels."""

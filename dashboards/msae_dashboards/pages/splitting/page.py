@@ -1,0 +1,68 @@
+"""Splitting: pairs of levels in numbers; `/splitting/<parent>`: a parent and its children on the same tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from msae_dashboards.address import Address
+from msae_dashboards.data.tables import MissingTableError
+from msae_dashboards.pages.latents import latent_of
+from msae_dashboards.pages.navigation import previous_next
+from msae_dashboards.pages.page import Page
+from msae_dashboards.pages.panel import Visit
+from msae_dashboards.pages.splitting import family, levels, parents, tokens
+from msae_dashboards.view.nodes import Body, Move, Moves, Stack
+
+PANELS = (levels.PANEL, parents.PANEL, family.PANEL, tokens.PANEL)
+
+
+def body(visit: Visit) -> Body:
+    """The pairs of levels, and the first parent of the list; or the parent in the address."""
+    address = visit.address
+    try:
+        order = parents.all_later(visit.tables)["parent"].take(parents.ranked(visit)).to_pylist()
+    except MissingTableError:
+        order = []
+    chosen = visit.at(replace(address, latent=order[0])) if order and address.latent is None else visit
+    if address.latent is not None:
+        _check(visit)
+    detail = chosen.show(family.PANEL, tokens.PANEL) if chosen.address.latent is not None else []
+    columns = Stack([*chosen.show(parents.PANEL), Stack(detail, "column")], "picked")
+    moves = _around(order, chosen.address)
+    if address.latent is None:
+        parts = [*visit.show(levels.PANEL), columns]
+        return Body("Splitting", Stack(parts, "column"), head=Moves(moves, "Other parents"))
+    whole = Move("between levels", replace(address, latent=None).href)
+    head = Moves([whole, *moves], "Other parents")
+    return Body("Splitting of", Stack(columns, "column"), name=f"feature {address.latent}", head=head)
+
+
+def _check(visit: Visit) -> None:
+    """Raise `UnknownLatentError` unless the address names a latent of the run, as far as its tables say."""
+    try:
+        latent_of(visit)
+    except MissingTableError:
+        return
+
+
+def _around(order: Sequence[int], chosen: Address) -> list[Move]:
+    place = order.index(chosen.latent) if chosen.latent in order else None
+    near = () if place is None else (place - 1, place + 1)
+    return previous_next(
+        *(replace(chosen, latent=order[i]).href if 0 <= i < len(order) else None for i in near or (-1, -1))
+    )
+
+
+def states(visit: Visit, latents: Sequence[int]) -> Iterable[Address]:
+    """The list of every level, and the parents among `latents`."""
+    table = parents.all_later(visit.tables)
+    for level in sorted(set(table["parent_level"].to_pylist())):
+        yield Address(page="splitting", query={"level": str(level)})
+    known = set(table["parent"].to_pylist())
+    for latent in latents:
+        if latent in known:
+            yield Address(page="splitting", latent=latent)
+
+
+PAGE = Page(name="splitting", title="Splitting", panels=PANELS, body=body, states=states)

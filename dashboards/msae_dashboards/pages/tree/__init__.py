@@ -1,0 +1,1 @@
+"""The feature tree: the page and its panels."""

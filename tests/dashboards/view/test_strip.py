@@ -1,0 +1,27 @@
+"""A strip of tokens as HTML: what fires, what is bold, what a shorter context hides."""
+
+from __future__ import annotations
+
+from msae_dashboards.view.html import write
+from msae_dashboards.view.nodes import TokenStrip
+
+
+def test_a_strip_by_hand() -> None:
+    strip = TokenStrip(["<b>", None, "\n"], [7, 8, 9], [0.0, 2.0, 4.0], 1, 4.0)
+    assert write(strip) == (
+        '<div class="strip" dir="ltr" style="--m:4"><i data-t=7>&lt;b&gt;</i>'
+        "<i data-t=8 class=here data-v=2 style=--v:2>⟨8⟩</i>"
+        "<i data-t=9 data-v=4 style=--v:4>↵</i></div>"
+    )
+
+
+def test_lines_break_after_their_sign_where_they_should() -> None:
+    assert ">a↵\nb</i>" in write(TokenStrip(["a\nb"], [1], [0.0], 0, 1.0, line_breaks=True))
+
+
+def test_what_is_far_is_in_parts_of_its_own() -> None:
+    page = write(TokenStrip(["x"] * 41, list(range(41)), [0.0] * 41, 20, 1.0))
+    parts = page.split("<span class=")
+    assert [part.split(">")[0] for part in parts[1:]] == ['"far"', '"mid"', '"mid"', '"far"']
+    assert [part.count("<i ") for part in parts] == [0, 4, 11 + 11, 11, 4]
+    assert page.count("class=here") == 1
