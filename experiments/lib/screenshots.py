@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from experiments.lib.browser import installed_browser
 from msae_dashboards.address import feature_href, prompt_href
-from msae_dashboards.server import make_local_server
+from msae_dashboards.app.server import make_local_server
 
 WIDTH, HEIGHT = 1366, 768
 TEXT = """class Point:
@@ -26,9 +26,10 @@ TEXT = """class Point:
         self.y = y
 
     def norm(self):"""
-READY = """() => document.querySelector('#page h1') && !document.querySelector('._dash-loading, .progress:not(.done)')
+READY = """() => document.querySelector('#page h1') && !document.querySelector('.progress:not(.done)')
     && [...document.querySelectorAll('.figure')].every((figure) => figure.querySelector('.main-svg'))
-    && (location.pathname !== '/prompt' || document.querySelectorAll('.progress.done').length === 2)"""
+    && (location.pathname !== '/features' || document.querySelector('.ag-row .ag-cell a'))
+    && (location.pathname !== '/prompt' || document.querySelector('.pick .strip'))"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,8 @@ import msae
 from msae.studies.analyze_run import analyze_run
 from msae.studies.demo import DemoSettings, run_demo
 
+PATIENCE = 180_000
+"""Milliseconds that a page is waited for: a state that comes late is no failure, and one that never comes is."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 TINY = DemoSettings(
     widths=(16, 48, 128), k=6, harvest_tokens=12_000, train_tokens=120_000, eval_tokens=1_500, seed=0, layer=3
@@ -80,7 +82,7 @@ def open_page(browser):
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(PATIENCE)
         allowed = "Failed to load resource" if missing else "\x00"
         page.on(
             "console",

@@ -1,187 +1,177 @@
-/* What panels do in a page, with or without the app: context and colour scale of token strips, kept in the URL. */
+/* What panels do wherever they are: context and colour scale of token strips, kept in the URL and for the next page. */
 (function () {
   "use strict";
+  const msae = (window.msae = window.msae || {});
   const SETTINGS = { context: ["16", "5", "full"], theme: ["orange", "emerald"] };
   const root = document.documentElement;
 
+  msae.kept = {
+    read(name) { try { return localStorage.getItem(`msae-${name}`); } catch { return null; } },
+    write(name, value) { try { localStorage.setItem(`msae-${name}`, value); } catch { /* a browser that keeps nothing */ } },
+  };
+
   function chosen(name) {
-    const asked = new URLSearchParams(location.search).get(name);
-    if (SETTINGS[name].includes(asked)) return asked;
-    return SETTINGS[name].includes(root.dataset[name]) ? root.dataset[name] : SETTINGS[name][0];
+    const known = (value) => (SETTINGS[name].includes(value) ? value : null);
+    return known(new URLSearchParams(location.search).get(name)) || known(msae.kept.read(name)) || SETTINGS[name][0];
   }
 
-  function apply() {
-    for (const name of Object.keys(SETTINGS)) {
-      const value = chosen(name);
-      if (root.dataset[name] !== value) root.dataset[name] = value;
-      for (const button of document.querySelectorAll(`button[data-set="${name}"]`)) {
-        const pressed = String(button.dataset.value === value);
-        if (button.getAttribute("aria-pressed") !== pressed) button.setAttribute("aria-pressed", pressed);
-      }
+  msae.pressed = function () {
+    for (const button of document.querySelectorAll("button[data-set]")) {
+      button.setAttribute("aria-pressed", String(root.dataset[button.dataset.set] === button.dataset.value));
     }
-  }
+  };
 
   function choose(name, value) {
     root.dataset[name] = value;
+    msae.kept.write(name, value);
     const query = new URLSearchParams(location.search);
     query.set(name, value);
-    try { history.replaceState(history.state, "", `${location.pathname}?${query}`); } catch { /* a page from disk */ }
-    apply();
+    try { history.replaceState(history.state, "", `${location.pathname}?${query}${location.hash}`); } catch { /* a page from disk */ }
+    msae.pressed();
   }
 
+  for (const name of Object.keys(SETTINGS)) root.dataset[name] = chosen(name);
   document.addEventListener("click", (event) => {
-    const button = event.target.closest && event.target.closest("button[data-set]");
+    const button = event.target.closest?.("button[data-set]");
     if (button) choose(button.dataset.set, button.dataset.value);
   });
-  new MutationObserver(apply).observe(document.body || root, { childList: true, subtree: true });
-  apply();
+  document.addEventListener("DOMContentLoaded", msae.pressed);
 })();
-/* The TokenStrip component: token_strip.py says what its props are, and lays the same out as HTML. */
-(function () {
-  "use strict";
-  const NEAR = 5, MIDDLE = 16;
-
-  function TokenStrip({ texts, ids, marks, position }) {
-    const marked = new Map(marks.map(([place, ...rest]) => [place, rest]));
-    const tokens = texts.map((text, place) => {
-      const reach = Math.abs(place - position);
-      const mark = marked.get(place);
-      const props = { key: place, "data-t": ids[place] };
-      const name = reach === 0 ? "here" : reach <= NEAR ? "" : reach <= MIDDLE ? "mid" : "far";
-      if (name) props.className = name;
-      if (mark) { props["data-v"] = mark[0]; props.style = { "--a": mark[1], "--e": mark[2] }; }
-      return window.React.createElement("i", props, text);
-    });
-    return window.React.createElement("div", { className: "strip", dir: "ltr" }, tokens);
-  }
-
-  window.msae_dashboards = Object.assign(window.msae_dashboards || {}, { TokenStrip });
-})();
-/* Draws the token strips, links to features and figures of a page that no server serves, from their short form and `msae.data`. */
+/* Figures: drawn with plotly.js, which is fetched where there is one to draw; in an export it lies packed. */
 (function () {
   "use strict";
   const msae = (window.msae = window.msae || {});
+  let loading = null;
 
-  /* token_strip.js lays strips out through React in the app; here its one call makes elements at once. */
-  window.React = {
-    createElement(tag, { key, style, className, ...attributes }, children) {
-      const element = document.createElement(tag);
-      if (className) element.className = className;
-      for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-      for (const [name, value] of Object.entries(style || {})) element.style.setProperty(name, value);
-      element.append(...[children].flat());
-      return element;
-    },
+  function fetched() {
+    const { root, plotly } = document.documentElement.dataset;
+    return new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      Object.assign(script, { src: root + plotly, onload: resolve, onerror: reject });
+      document.head.append(script);
+    });
+  }
+
+  msae.unpacked = async function (text) {
+    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
   };
 
-  const rounded = (shade) => Math.round(100 * Math.min(shade, 1)) / 100;
-  const shades = (ratio) => [rounded(ratio), rounded(0.05 + 0.95 * Math.log10(1 + 9 * Math.min(ratio, 1)))];
-
-  /* A strip is a word a token: its number in `tokens`, and ":activation" where it fires; token_strip.py has the scales. */
-  function drawStrip(strip) {
-    const props = { texts: [], ids: [], marks: [], position: Number(strip.dataset.here) };
-    strip.dataset.strip.split(" ").forEach((word, place) => {
-      const [number, activation] = word.split(":");
-      const [text, id] = msae.data.tokens[number];
-      props.texts.push(text);
-      props.ids.push(id);
-      if (activation !== undefined) props.marks.push([place, activation, ...shades(activation / strip.dataset.of)]);
-    });
-    strip.replaceWith(window.msae_dashboards.TokenStrip(props));
-  }
-
-  /* A link to a feature is a number in `links`; one to a page that is not exported is its text. */
-  function drawLink(span) {
-    const h = window.React.createElement;
-    const [latent, level, ...tokens] = msae.data.links[span.dataset.link];
-    const own = msae.exported.has(latent) ? `${document.documentElement.dataset.root}feature/${latent}.html` : "";
-    const href = span.dataset.to ?? own;
-    const said = `level ${level}`;
-    const chip = level === null ? [] : [h("span", { className: `chip level-${level % 7}`, title: said, "aria-label": said }, `L${level}`)];
-    const name = href ? h("a", { className: "latent", href }, String(latent)) : h("span", { className: "latent" }, String(latent));
-    const shown = tokens.map((text) => h("code", { className: "token" }, text));
-    span.replaceWith(h("span", { className: "feature-link", "data-latent": latent }, [name, ...chip, h("span", { className: "tokens" }, shown)]));
-  }
-
-  function drawFigure(plot) {
-    const figure = JSON.parse(plot.querySelector("script").textContent);
-    const layout = { template: msae.data.template, ...figure.layout };
-    window.Plotly.newPlot(plot, figure.data, layout, { displayModeBar: false, responsive: true });
-  }
-
-  /* plotly.js lies packed in `msae.plotly`: gzip, base64. */
-  async function unpackPlotly() {
-    const bytes = Uint8Array.from(atob(msae.plotly), (letter) => letter.charCodeAt(0));
+  async function library() {
+    if (!msae.plotly && !window.Plotly) await fetched();
+    if (window.Plotly) return;
     const script = document.createElement("script");
-    script.textContent = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+    script.textContent = await msae.unpacked(msae.plotly);
     document.head.append(script);
   }
 
-  msae.draw = async function () {
-    msae.exported = new Set(msae.data.latents || []);
-    document.querySelectorAll("[data-strip]").forEach(drawStrip);
-    document.querySelectorAll("[data-link]").forEach(drawLink);
-    const plots = document.querySelectorAll(".plot");
-    if (plots.length && !window.Plotly) await unpackPlotly();
-    plots.forEach(drawFigure);
+  /* Draws what is not drawn yet. */
+  msae.drawFigures = async function () {
+    const plots = [...document.querySelectorAll(".plot:not([data-drawn])")];
+    if (!plots.length) return;
+    await (loading = loading || library());
+    for (const plot of plots) {
+      if (plot.dataset.drawn || !plot.isConnected) continue;
+      plot.dataset.drawn = "true";
+      const { data, layout } = JSON.parse(plot.querySelector("script").textContent);
+      window.Plotly.newPlot(plot, data, { template: msae.template, ...layout }, { displayModeBar: false, responsive: true });
+    }
   };
+  document.addEventListener("DOMContentLoaded", msae.drawFigures);
 })();
-/* What makes the pages of an export live: keys, search, light and dark, the index of features. draw.js draws them. */
+/* Around a page: keys, search, light and dark, help, a random feature, whether the server is there. */
 (function () {
   "use strict";
   const msae = (window.msae = window.msae || {});
   const root = document.documentElement;
-  const at = (path) => root.dataset.root + path;
+  const at = (path, query = "") => root.dataset.root + path + root.dataset.suffix + query;
 
-  const kept = {
-    read(name) { try { return localStorage.getItem(`msae-${name}`); } catch { return null; } },
-    write(name, value) { try { localStorage.setItem(`msae-${name}`, value); } catch { /* not from this folder */ } },
-  };
-  const scheme = kept.read("scheme");
-  if (scheme) root.dataset.mantineColorScheme = scheme;
+  const scheme = msae.kept.read("scheme");
+  if (scheme) root.dataset.scheme = scheme;
 
   function toggleScheme() {
     const preferred = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-    const next = (root.dataset.mantineColorScheme || preferred) === "dark" ? "light" : "dark";
-    root.dataset.mantineColorScheme = next;
-    kept.write("scheme", next);
+    root.dataset.scheme = (root.dataset.scheme || preferred) === "dark" ? "light" : "dark";
+    msae.kept.write("scheme", root.dataset.scheme);
   }
-
-  function open(latent) { location.href = at(`feature/${latent}.html`); }
 
   function search(text) {
     const words = text.trim();
-    if (/^\d+$/.test(words) && msae.exported.has(Number(words))) open(words);
-    else if (words) location.href = at(`features.html?${new URLSearchParams({ q: words })}`);
+    if (/^\d{1,9}$/.test(words) && !root.dataset.suffix) location.href = at(`feature/${words}`);
+    else if (words) location.href = at("features", `?${new URLSearchParams({ q: words })}`);
   }
+
+  const typing = (element) => element.closest("input:not([type=checkbox]), textarea, select, dialog, [contenteditable], .ag-root");
 
   function keys(event) {
     const field = document.getElementById("search");
     if (event.target === field) {
-      if (event.key === "Enter" && !document.getElementById("index")) search(field.value);
+      if (event.key === "Enter") search(field.value);
       if (event.key === "Enter" || event.key === "Escape") field.blur();
       return;
     }
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, dialog")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+    const follow = (name) => document.querySelector(`.move.${name}:not(.off)`)?.click();
     if (event.key === "/") { event.preventDefault(); field.focus(); field.select(); }
     else if (event.key === "?") document.getElementById("help").showModal();
-    else if (event.key === "ArrowLeft") document.querySelector("a.way.previous")?.click();
-    else if (event.key === "ArrowRight") document.querySelector("a.way.next")?.click();
+    else if (event.key === "ArrowLeft") follow("previous");
+    else if (event.key === "ArrowRight") follow("next");
   }
 
-  /* The index: words, levels and the order, all in the URL. */
+  function random({ random: href, among }) {
+    const others = JSON.parse(among || "[]");
+    if (href) location.href = `${href}${href.includes("?") ? "&" : "?"}draw=${Math.random()}`;
+    else if (others.length) location.href = others[Math.floor(Math.random() * others.length)];
+  }
+
+  /* In the app: says so when the server is gone, and when it is back. */
+  function watch(url) {
+    let notice = null;
+    async function look() {
+      const there = await fetch(url, { cache: "no-store" }).then((answer) => answer.ok, () => false);
+      if (!there && !notice) {
+        notice = Object.assign(document.createElement("div"), { className: "gone", textContent: "The server is gone: start “msae dashboard” again, and this page goes on." });
+        notice.setAttribute("role", "alert");
+        document.body.append(notice);
+      } else if (there && notice) {
+        notice.remove();
+        notice = null;
+        document.dispatchEvent(new Event("msae-back"));
+      }
+    }
+    setInterval(() => { if (!document.hidden) look(); }, 5000);
+    document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
+    msae.lookForServer = look;
+  }
+
+  document.addEventListener("keydown", keys);
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.("button.move.random");
+    if (button) random(button.dataset);
+  });
+  document.addEventListener("DOMContentLoaded", () => {
+    document.getElementById("scheme")?.addEventListener("click", toggleScheme);
+    document.getElementById("help-button")?.addEventListener("click", () => document.getElementById("help").showModal());
+    const alive = document.querySelector("meta[name=alive]");
+    if (alive) watch(alive.content);
+  });
+})();
+msae.template = {"layout":{"colorway":["#0072B2","#D55E00","#009E73","#CC79A7","#56B4E9","#E69F00","#000000"],"font":{"color":"#1f2933","family":"Inter, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif","size":14},"hoverlabel":{"bgcolor":"white","bordercolor":"#e4e7eb","font":{"family":"Inter, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif","size":13}},"legend":{"font":{"size":13},"orientation":"h","x":0,"y":-0.2,"yanchor":"top"},"margin":{"b":70,"l":70,"r":40,"t":110},"paper_bgcolor":"white","plot_bgcolor":"white","title":{"font":{"size":19},"x":0.01,"xanchor":"left"},"xaxis":{"automargin":true,"gridcolor":"#e4e7eb","linecolor":"#52606d","showline":true,"tickcolor":"#52606d","tickfont":{"color":"#52606d","size":12.5},"ticklen":4,"ticks":"outside","title":{"font":{"color":"#1f2933","size":14},"standoff":10},"zeroline":false},"yaxis":{"automargin":true,"gridcolor":"#e4e7eb","linecolor":"#52606d","showline":true,"tickcolor":"#52606d","tickfont":{"color":"#52606d","size":12.5},"ticklen":4,"ticks":"outside","title":{"font":{"color":"#1f2933","size":14},"standoff":10},"zeroline":false}}};
+/* The index of an export: words, levels and the order, all in the URL. A number alone opens its feature. */
+(function () {
+  "use strict";
+  const TEXTS = ["by-explanation", "by-top-tokens"], ASCENDING = [...TEXTS, "by-feature", "by-level"];
+
   function browse(table) {
     const rows = [...table.tBodies[0].rows];
     const state = new URLSearchParams(location.search);
     const field = document.getElementById("search");
-    const chosen = () => (state.get("level") || "").split(",").filter(Boolean);
-    const said = new Map(rows.map((row) => [row, `${row.querySelector(".by-top-tokens").textContent} ${row.querySelector(".by-explanation")?.textContent || ""}`.toLowerCase()]));
-    const number = (row) => row.querySelector("a").textContent;
+    const text = (row, column) => row.querySelector(`.${column}`)?.textContent || "";
+    const texts = new Map(rows.map((row) => [row, TEXTS.map((column) => text(row, column)).join(" ").toLowerCase()]));
 
     function key(row, column) {
       const cell = row.querySelector(`.${column}`);
-      if (cell.dataset.value !== undefined) return Number(cell.dataset.value);
-      return cell.textContent || null;
+      return cell.dataset.value === undefined ? cell.textContent || null : Number(cell.dataset.value);
     }
 
     function sorted() {
@@ -197,19 +187,16 @@
 
     function show() {
       const words = (state.get("q") || "").toLowerCase().split(/\s+/).filter(Boolean);
-      const levels = chosen();
+      const levels = (state.get("level") || "").split(",").filter(Boolean);
       let shown = 0;
       for (const row of rows) {
-        const text = said.get(row);
-        const found = words.every((word) => text.includes(word) || number(row) === word);
+        const found = words.every((word) => texts.get(row).includes(word) || row.dataset.latent === word);
         row.hidden = !found || (levels.length > 0 && !levels.includes(row.dataset.level));
         shown += !row.hidden;
       }
       table.tBodies[0].append(...sorted());
       document.getElementById("count").textContent = shown === rows.length ? `${shown}` : `${shown} of ${rows.length}`;
-      for (const button of document.querySelectorAll("button[data-level]")) {
-        button.setAttribute("aria-pressed", String(levels.includes(button.dataset.level)));
-      }
+      for (const box of document.querySelectorAll("input[name=level]")) box.checked = levels.includes(box.value);
       for (const head of table.tHead.rows[0].cells) {
         const mine = head.className === state.get("sort");
         head.setAttribute("aria-sort", mine ? (state.get("order") === "desc" ? "descending" : "ascending") : "none");
@@ -222,32 +209,52 @@
       show();
     }
 
+    const named = rows.find((row) => row.dataset.latent === state.get("q"));
+    if (named) return location.replace(named.querySelector("a").href);
     field.value = state.get("q") || "";
     field.addEventListener("input", () => change("q", field.value.trim()));
+    document.addEventListener("change", () => {
+      change("level", [...document.querySelectorAll("input[name=level]:checked")].map((box) => box.value).join(","));
+    });
     document.addEventListener("click", (event) => {
-      const { level, sort } = event.target.closest("button")?.dataset || {};
-      if (level) {
-        const levels = chosen();
-        change("level", (levels.includes(level) ? levels.filter((one) => one !== level) : [...levels, level].sort()).join(","));
-      } else if (sort) {
-        const again = state.get("sort") === sort;
-        state.set("order", again ? (state.get("order") === "desc" ? "asc" : "desc") : ["by-explanation", "by-top-tokens", "by-feature", "by-level"].includes(sort) ? "asc" : "desc");
-        change("sort", sort);
-      }
+      const sort = event.target.closest("button")?.dataset.sort, row = event.target.closest("#index tbody tr");
+      if (row && !event.target.closest("a")) row.querySelector("a").click();
+      if (!sort) return;
+      const again = state.get("sort") === sort;
+      state.set("order", again ? (state.get("order") === "desc" ? "asc" : "desc") : ASCENDING.includes(sort) ? "asc" : "desc");
+      change("sort", sort);
     });
     show();
   }
 
   document.addEventListener("DOMContentLoaded", () => {
-    msae.draw();
     const table = document.getElementById("index");
     if (table) browse(table);
-    document.addEventListener("keydown", keys);
-    document.getElementById("scheme").addEventListener("click", toggleScheme);
-    document.getElementById("help-button").addEventListener("click", () => document.getElementById("help").showModal());
-    document.querySelector(".way.random")?.addEventListener("click", () => {
-      const others = msae.data.latents.filter((latent) => !location.pathname.endsWith(`/${latent}.html`));
-      if (others.length) open(others[Math.floor(Math.random() * others.length)]);
-    });
+  });
+})();
+/* A file that holds all states of a page, packed: the one that the address names is shown. */
+(function () {
+  "use strict";
+  const msae = (window.msae = window.msae || {});
+  const titled = document.title;
+  let sections = null;
+
+  function show() {
+    const named = decodeURIComponent(location.hash.slice(1));
+    const [title, html] = sections[named] || Object.values(sections)[0];
+    document.title = titled.replace(/^[^·]*/, `${title} `);
+    const page = document.getElementById("page");
+    page.innerHTML = html;
+    window.scrollTo(0, 0);
+    msae.pressed();
+    msae.drawFigures();
+  }
+
+  addEventListener("hashchange", () => sections && show());
+  document.addEventListener("DOMContentLoaded", async () => {
+    const packed = document.getElementById("sections");
+    if (!packed) return;
+    sections = JSON.parse(await msae.unpacked(packed.textContent));
+    show();
   });
 })();

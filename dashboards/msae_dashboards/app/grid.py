@@ -150,10 +150,12 @@ def _grid(features: FeatureIndex) -> dag.AgGrid:
         id="features-grid",
         columnDefs=columns,
         rowModelType="infinite",
-        getRowId="params.data.latent",
+        getRowId="String(params.data.latent)",
         defaultColDef={"resizable": True, "suppressMovable": True, "sortingOrder": ["desc", "asc", None]},
         dashGridOptions={
             "cacheBlockSize": BLOCK,
+            # Dash makes a first request or two that nobody answers: they must not hold up those that follow.
+            "maxConcurrentDatasourceRequests": -1,
             "maxBlocksInCache": 20,
             "rowHeight": 34,
             "headerHeight": 36,

@@ -38,4 +38,4 @@ def level_pairs_table(table: pa.Table, spec: TableSpec, names: Sequence[str], ca
         ]
         for row in rows
     ]
-    return Table(caption, [Head("levels"), *map(head, columns), *([Head("")] if some else [])], body)
+    return Table(caption, [Head("levels"), *map(head, columns), *([Head("missing")] if some else [])], body)

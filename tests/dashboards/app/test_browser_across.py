@@ -6,7 +6,7 @@ import pytest
 
 from msae.analysis.hierarchy.splitting import ALL_LATER
 from msae_dashboards.data.tables import RunTables
-from msae_dashboards.pages.absorption.pairs import tested
+from msae_dashboards.pages.absorption import pairs as ranked
 from msae_dashboards.view.figures import number, share
 
 
@@ -27,7 +27,7 @@ def test_the_tree_opens_branch_by_branch_and_says_what_chance_gives(site, open_p
     found = tables.analysis()["tree"]
     assert page.inner_text(".badge") == f"{found['edges']:,} edges, chance gives {found['edges_by_chance']:,}"
     boxes = page.locator(".treemap .box").evaluate_all("boxes => boxes.map(box => box.getAttribute('href'))")
-    assert {f"/tree/{latent}" for latent in branches.roots} <= set(boxes)
+    assert {f"tree/{latent}" for latent in branches.roots} <= set(boxes)
     named = page.locator(".treemap .box.open b").all_inner_texts()  # a small one has no room for its number
     assert str(root) in named and set(map(int, named)) <= set(branches.roots)
     page.click(f".treemap .box.open:has(b:text-is('{root}'))", position={"x": 20, "y": 8})
@@ -88,7 +88,7 @@ def test_splitting_picks_a_parent_and_shows_its_children_on_the_same_tokens(site
 
 
 def test_absorption_opens_a_pair_with_both_latents_along_the_passage(site, open_page, tables):
-    pairs = tested(tables).to_pylist()
+    pairs = ranked.tested(tables).to_pylist()
     page = open_page(f"{site}/absorption")
     page.wait_for_selector(".absorption-pairs .picks li")
     assert page.locator(".absorption-pairs .picks li").count() == len(pairs)
@@ -113,7 +113,7 @@ def test_a_level_is_kept_to_in_the_url(site, open_page, tables, page_name):
     page.wait_for_function("new URLSearchParams(location.search).get('level') === '0'")
     page.wait_for_selector(".steps .on:has(.chip:text-is('L0'))")
     page.wait_for_selector(".page h1")
-    where = {"tree": ".outline.whole > li > details > summary .chip"}.get(page_name, ".picks li > .feature-link .chip")
+    where = {"tree": ".outline.whole > li > .branch .chip"}.get(page_name, ".picks li > .feature-link .chip")
     assert set(page.locator(where).all_inner_texts()) == {"L0"}
 
 

@@ -15,8 +15,6 @@ from msae_dashboards.address import Address
 from msae_dashboards.data.tables import RunTables
 from msae_dashboards.pages.prompt.page import EXAMPLE
 
-OPEN = 90_000
-
 
 @pytest.fixture(scope="module")
 def source(demo_run) -> msae.TransformerLensSource:
@@ -37,7 +35,7 @@ def prompt(site: str, **query: str) -> str:
 
 
 def ready(page) -> None:
-    page.wait_for_selector("#prompt-left:not(.stale) .pick .strip", timeout=OPEN)
+    page.wait_for_selector("#prompt-left:not(.stale) .pick .strip")
 
 
 def listed(page) -> dict[int, str]:
@@ -50,8 +48,8 @@ def listed(page) -> dict[int, str]:
 
 
 def finished(page) -> list[str]:
-    page.wait_for_selector(".continuation.steered .progress.done", timeout=OPEN, state="attached")
-    page.wait_for_selector(".continuation.unsteered .progress.done", timeout=OPEN, state="attached")
+    page.wait_for_selector(".continuation.steered .progress.done", state="attached")
+    page.wait_for_selector(".continuation.unsteered .progress.done", state="attached")
     return page.locator(".continuation .written").all_inner_texts()
 
 
@@ -113,7 +111,7 @@ def test_steering_changes_the_text(site, open_page, demo_run, source) -> None:
     codes = encoded(demo_run, source, text)
     latent = int(codes.sum(0).argmax())
     page = open_page(prompt(site, text=text, latent=str(latent), n="20"))
-    page.wait_for_selector("#prompt-written:has-text('Move the slider')", timeout=OPEN)
+    page.wait_for_selector("#prompt-written:has-text('Move the slider')")
     slider = page.locator("[name=strength]")
     slider.focus()
     page.keyboard.press("End")

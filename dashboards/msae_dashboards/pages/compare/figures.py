@@ -19,7 +19,7 @@ def render(visit: Visit) -> Content:
     rows = _rows(visit.tables, compared)
     columns = [column for column in COLUMNS if any(row.get(column.name) is not None for row in rows)]
     body = [[row["name"], *(figure(column, row) for column in columns)] for row in rows]
-    return [Table("Figures of both sides", [Head(""), *map(head, columns)], body), *_notes(visit.tables, compared)]
+    return [Table("Figures of both sides", [Head("side"), *map(head, columns)], body), *_notes(visit.tables, compared)]
 
 
 def _rows(tables: RunTables, compared: Compared) -> list[dict[str, Any]]:

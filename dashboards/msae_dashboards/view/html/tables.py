@@ -39,7 +39,7 @@ def _table(node: nodes.Table, write: Writer) -> Markup:
 
 def scrolling(table: Markup, label: str) -> Markup:
     """A table that scrolls by itself where the page is narrower: by keyboard too."""
-    return tag("div", table, class_="scrolls", tabindex="0", role="region", aria_label=label)
+    return tag("div", table, class_="scrolls", tabindex="0", role="group", aria_label=label)
 
 
 def _caption(text: str) -> Markup:

@@ -160,7 +160,9 @@ def _branch(node: nodes.Branch, write: Writer) -> Markup:
     if not node.below:
         return tag("li", row, class_="leaf")
     below = tag("ul", *(_branch(each, write) for each in node.below))
-    return tag("li", tag("details", tag("summary", row), below, open=node.opened))
+    # The row stands next to the summary, not in it: links in a button could not be told from it.
+    arrow = tag("summary", aria_label=f"{len(node.below)} below")
+    return tag("li", tag("div", row, class_="branch"), tag("details", arrow, below, open=node.opened))
 
 
 def where_from(text: str) -> str:
