@@ -1,4 +1,4 @@
-"""The sparse step on a GPU: the entries and sums of `sparse`, made by Triton's loops, without waiting for the device."""
+"""The sparse step on a GPU: the entries and sums of `sparse`, by Triton's loops, without waiting for the device."""
 
 from __future__ import annotations
 

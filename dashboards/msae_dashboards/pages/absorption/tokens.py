@@ -62,7 +62,7 @@ def _headlines(pair: dict[str, Any]) -> list[tuple[str, Content, str]]:
     rate = [share(pair["rate"], 1), Text(f" ± {100 * (pair['rate_error'] or 0):.1f}", "spread")]
     return [
         ("rate", rate, "Absorbed tokens / tokens on which the child fires; ± binomial standard error"),
-        ("by chance", share(pair["null_rate"], 1), "The same for other latents turned to the same cosine with the child"),
+        ("by chance", share(pair["null_rate"], 1), "The same for latents turned to that cosine with the child"),
         ("absorbed", f"{pair['absorbed']:,} of {pair['tested']:,}", "Of the tokens tested: child fires, parent silent"),
         ("child fires on", f"{pair['n_child']:,}", "Tokens"),
         ("with the parent on", f"{pair['together']:,}", "Tokens on which both fire"),
