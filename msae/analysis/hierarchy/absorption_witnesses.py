@@ -88,7 +88,9 @@ def silent_tokens(
     across = _across(along_parent, along_child, cosine[pair])
     floor = np.array([floors[p] for p in parent.tolist()])
     projection = along_parent + value * cosine[pair]
-    sums = (np.bincount(pair, weights=each, minlength=len(parent)) for each in (across**2, energy, value**2))
+    of_across, of_energy, of_value = (
+        np.bincount(pair, weights=each, minlength=len(parent)) for each in (across**2, energy, value**2)
+    )
     return Silent(
         pair=pair,
         row=row,
@@ -98,7 +100,7 @@ def silent_tokens(
         floor=floor,
         silent_share=np.array(n_silent) / np.maximum(codes.counts[child], 1),
         tested=lengths,
-        across=_ratio(*sums, collected.sae.d_in),
+        across=_ratio(of_across, of_energy, of_value, collected.sae.d_in),
     )
 
 

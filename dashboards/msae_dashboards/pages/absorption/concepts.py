@@ -35,7 +35,7 @@ def render(visit: Visit) -> Content:
     """Mean rates by level and definition; then the concepts most of whose tokens another latent has taken over."""
     tables = visit.tables
     if not tables.has(LEVELS):
-        how = [
+        how: list[Content] = [
             "No labelled concepts were measured. ",
             Command(f"msae analyze {tables.run.path.name}"),
             " measures them where the text is Python, or for labels of your own.",

@@ -22,7 +22,7 @@ def body(visit: Visit) -> Body:
     address = visit.address
     try:
         order = ranked(visit)
-        pair = order[0] if order and address.latent is None else None
+        pair: tuple[int, int | None] | None = order[0] if order and address.latent is None else None
         if address.latent is not None:
             pair = (latent_of(visit), address.whole("child"))
     except MissingTableError:

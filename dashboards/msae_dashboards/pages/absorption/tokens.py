@@ -59,7 +59,7 @@ def pair_of(tables: RunTables, parent: int, child: int | None) -> dict[str, Any]
 
 def _headlines(pair: dict[str, Any]) -> list[tuple[str, Content, str]]:
     edge: Content = Link("yes", tree_href(pair["parent"]), "opens") if pair["is_edge"] else "no"
-    rate = [share(pair["rate"], 1), Text(f" ± {100 * (pair['rate_error'] or 0):.1f}", "spread")]
+    rate: list[Content] = [share(pair["rate"], 1), Text(f" ± {100 * (pair['rate_error'] or 0):.1f}", "spread")]
     return [
         ("rate", rate, "Absorbed tokens / tokens on which the child fires; ± binomial standard error"),
         ("by chance", share(pair["null_rate"], 1), "The same for latents turned to that cosine with the child"),

@@ -29,7 +29,7 @@ def body(visit: Visit) -> Body:
         levels = range(tables.features().n_levels)
         label = "Level of the run's latents"
         head.append(level_choices(levels, compared.level, lambda level: compared.href(level=level), label=label))
-    how = [
+    how: list[Content] = [
         "To compare another run with this one on the same tokens: ",
         Command(f"msae compare {tables.title} OTHER"),
         ". After ",

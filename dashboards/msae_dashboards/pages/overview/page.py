@@ -5,7 +5,7 @@ from __future__ import annotations
 from msae_dashboards.pages.overview import density_by_level, fingerprint, level_table, rate_distortion, training_curves
 from msae_dashboards.pages.page import Page
 from msae_dashboards.pages.panel import Visit
-from msae_dashboards.view.nodes import Body, Stack
+from msae_dashboards.view.nodes import Body, Content, Stack
 
 PANELS = (
     level_table.PANEL,
@@ -18,7 +18,7 @@ PANELS = (
 
 def body(visit: Visit) -> Body:
     """Two columns: figures, and next to them what they were made from."""
-    left = [
+    left: list[Content] = [
         visit.show(level_table.PANEL),
         Stack(visit.show(rate_distortion.PANEL, density_by_level.PANEL), "pair"),
         visit.show(training_curves.PANEL),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from msae.core.errors import MsaeError
 from msae_dashboards.data.feature_index import FeatureIndex
@@ -72,9 +72,9 @@ def writing(tables: RunTables, live: LiveModel, continuations: Continuations, qu
         if state.strength == 0:
             start = "Move the slider: the model goes on from the text, with the feature's direction added and without."
             return Writing(head, Paragraph(start, "note"))
-        common = {"text": state.text, "n_tokens": state.n_tokens, "temperature": state.temperature}
+        plain_request = Request(text=state.text, n_tokens=state.n_tokens, temperature=state.temperature)
         plain, steered = continuations.written(
-            Request(**common), Request(**common, latent=latent, strength=state.strength * unit)
+            plain_request, replace(plain_request, latent=latent, strength=state.strength * unit)
         )
         finished = plain.finished and steered.finished
         return Writing(head, shown.continuations(plain, steered, state.n_tokens), finished)

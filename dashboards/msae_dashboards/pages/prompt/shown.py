@@ -61,7 +61,7 @@ def tokens(reading: PromptReading, firing: Firing, features: FeatureIndex, token
 def level_figures(reading: PromptReading, firing: Firing, features: FeatureIndex, recorded: Sequence[float]) -> Box:
     """L0 and FVU of every level on this text, next to the FVU recorded of the run."""
     widths = [int((features.level <= level).sum()) for level in range(features.n_levels)]
-    rows = [
+    rows: list[list[Content]] = [
         [
             LevelChip(level, features_href(level=str(level)), f"all latents of level {level}"),
             f"{width:,}",

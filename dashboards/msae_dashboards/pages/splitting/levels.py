@@ -27,7 +27,7 @@ def render(visit: Visit) -> Content:
     tables = visit.tables
     own = level_pairs_table(tables.table(SPLITTING_LEVELS.name), SPLITTING_LEVELS, COLUMNS, "Splitting between levels")
     if not tables.has(INDEPENDENT):
-        how = [
+        how: list[Content] = [
             "To compare with SAEs of the same widths that were trained apart: train them with ",
             Command(f"msae train --independent {tables.title}"),
             ", then analyze the run again.",

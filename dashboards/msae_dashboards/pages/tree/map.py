@@ -37,7 +37,7 @@ def render(visit: Visit) -> Content:
     levels = Text(
         [LevelChip(level) for level in sorted({box.level for box in boxes if box.level is not None})], "chips"
     )
-    key = ["Area: latents in the branch. Shade: strength of the edge to the parent. ", levels]
+    key: list[Content] = ["Area: latents in the branch. Shade: strength of the edge to the parent. ", levels]
     return [
         Treemap(height, boxes),
         Paragraph([*key, " A click opens a branch; a latent without children, its feature."], "note"),
