@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from msae.activations.token_strings import token_strings
 from msae.data.contexts import PackedContexts, pack_causal, pack_encoder
 from msae.data.documents import Document
 from msae.data.tokens import tokenize
@@ -58,13 +59,22 @@ def special_tokens(tokenizer: Any) -> SpecialTokens:
     )
 
 
-def packed_contexts(
-    documents: Iterable[Document], tokenizer: Any, special: SpecialTokens, layout: ContextLayout
-) -> Iterator[PackedContexts]:
-    """Batches of contexts laid out for the model, always the same for the same documents."""
+class Encoder:
+    """Texts to token ids, without special tokens around them.
 
-    def encode(texts: list[str]) -> list[list[int]]:
-        return tokenizer(
+    Some tokenizers put a blank before every text they are given ("▁" in SentencePiece). Where a text goes on from one
+    encoded before, no blank was written, so it is encoded behind a line end, whose tokens are then taken off.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        letter = self([_LETTER])[0]
+        self._opens = "".join(token_strings(tokenizer, letter)) == f" {_LETTER}"
+        self._line_end = self([_LINE_END])[0] if self._opens else []
+
+    def __call__(self, texts: list[str]) -> list[list[int]]:
+        """The token ids of each text."""
+        return self._tokenizer(
             texts,
             add_special_tokens=False,
             return_attention_mask=False,
@@ -72,7 +82,26 @@ def packed_contexts(
             verbose=False,
         )["input_ids"]
 
-    spans = tokenize(documents, encode)
+    def going_on(self, texts: list[str]) -> list[list[int]]:
+        """The token ids of texts that go on from others."""
+        if not self._opens:
+            return self(texts)
+        length = len(self._line_end)
+        behind = self([_LINE_END + text for text in texts])
+        whole = all(ids[:length] == self._line_end for ids in behind)
+        return [ids[length:] for ids in behind] if whole else self(texts)
+
+
+_LETTER, _LINE_END = "a", "\n"
+
+
+def packed_contexts(
+    documents: Iterable[Document], tokenizer: Any, special: SpecialTokens, layout: ContextLayout
+) -> Iterator[PackedContexts]:
+    """Batches of contexts laid out for the model, always the same for the same documents."""
+
+    encoder = Encoder(tokenizer)
+    spans = tokenize(documents, encoder, encoder.going_on)
     if layout.closing is not None and layout.opening is not None:
         return pack_encoder(
             spans,
@@ -92,29 +121,3 @@ def packed_contexts(
         bos_between_documents=layout.bos_between_documents,
         special_ids=special.ids,
     )
-
-
-def token_strings(tokenizer: Any, token_ids: Iterable[int]) -> list[str]:
-    """The text of each token by itself, its leading blank kept; bytes that are no whole character give ``\\ufffd``.
-
-    WordPiece does not keep blanks: every token but one that goes on with a word (``##s``) gets one.
-    """
-    ids = [int(token_id) for token_id in token_ids]
-    pieces = tokenizer.convert_ids_to_tokens(ids)
-    texts = [tokenizer.decode([token_id], clean_up_tokenization_spaces=False) for token_id in ids]
-    if _is_word_piece(tokenizer):
-        special = set(tokenizer.all_special_ids)
-        return [
-            text if token_id in special else piece.removeprefix("##") if piece.startswith("##") else f" {piece}"
-            for token_id, piece, text in zip(ids, pieces, texts, strict=True)
-        ]
-    return [_with_leading_blank(str(piece), text) for piece, text in zip(pieces, texts, strict=True)]
-
-
-def _is_word_piece(tokenizer: Any) -> bool:
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    return backend is not None and type(backend.model).__name__ == "WordPiece"
-
-
-def _with_leading_blank(piece: str, text: str) -> str:
-    return f" {text}" if piece.startswith("▁") and not text.startswith(" ") else text

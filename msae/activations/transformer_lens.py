@@ -22,13 +22,8 @@ from msae.activations.model_files import cached_commit, folder_of, local_folder,
 from msae.activations.model_kind import longest_context, require_one_stack
 from msae.activations.readout import direct_unembedding
 from msae.activations.source import ContextBatch, Replacement
-from msae.activations.tokenization import (
-    ContextLayout,
-    SpecialTokens,
-    packed_contexts,
-    special_tokens,
-    token_strings,
-)
+from msae.activations.token_strings import token_strings
+from msae.activations.tokenization import ContextLayout, SpecialTokens, packed_contexts, special_tokens
 from msae.core.config import require
 from msae.core.errors import SourceError
 from msae.core.spec import SourceSpec

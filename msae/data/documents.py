@@ -59,6 +59,7 @@ def string_documents(texts: Iterable[str], name: str = "text") -> Documents:
 def text_documents(*globs: str | Path, errors: str = "strict") -> Documents:
     """One document a UTF-8 file, for every file the `globs` match (``**`` crosses folders).
 
+    The text is the file's, to the character: line ends stay as they are; a byte order mark is left out.
     Files come pattern by pattern, sorted within each; a file matched twice is read once. A file that is not UTF-8
     raises `CorpusError` when it is reached, unless `errors` is ``"replace"`` or ``"ignore"`` (as in `bytes.decode`).
     """
@@ -160,7 +161,7 @@ def _document(name: str, text: Any, where: str) -> Document:
 
 def _read_text(path: Path, errors: str) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig", errors=errors)
+        return path.read_bytes().decode("utf-8-sig", errors)
     except UnicodeDecodeError as error:
         raise CorpusError(
             f"{path} is not UTF-8 text (byte {error.object[error.start]:#04x} at {error.start}). "
@@ -172,7 +173,7 @@ def _read_text(path: Path, errors: str) -> str:
 
 def _lines(path: Path) -> Iterator[str]:
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
             yield from file
     except UnicodeDecodeError as error:
         raise CorpusError(f"{path} is not UTF-8 text: {error.reason}. Re-encode it or leave it out.") from error

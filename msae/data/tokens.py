@@ -44,19 +44,24 @@ class _Segment:
     document: int
     name: str
     text: str
+    goes_on: bool
 
 
-def tokenize(documents: Iterable[Document], encode_batch: EncodeBatch) -> Iterator[TokenSpan]:
+def tokenize(
+    documents: Iterable[Document], encode_batch: EncodeBatch, going_on: EncodeBatch | None = None
+) -> Iterator[TokenSpan]:
     """The tokens of `documents`, as spans, encoded many texts at a time.
 
-    `encode_batch` takes texts and returns the token ids of each, without special tokens around them.
+    `encode_batch` takes texts and returns the token ids of each, without special tokens around them; `going_on` does so
+    for the pieces of a long document but its first, where that differs.
+
     A document longer than 65,536 characters is encoded in segments cut at line ends (see `segments`), because a
     tokenizer needs hundreds of bytes a character; a tokenizer that merges across lines may differ at a cut.
     A document without a token has no span, and still counts.
     """
     document, offset = -1, 0
     for batch in _batches(_document_segments(documents)):
-        for segment, token_ids in zip(batch, _encode(batch, encode_batch), strict=True):
+        for segment, token_ids in zip(batch, _encode(batch, encode_batch, going_on or encode_batch), strict=True):
             if segment.document != document:
                 document, offset = segment.document, 0
             if token_ids:
@@ -90,8 +95,8 @@ def _document_segments(documents: Iterable[Document]) -> Iterator[_Segment]:
                 f"expected documents, got {type(document).__name__} {document!r:.40}: "
                 "wrap strings with string_documents, or use another reader of msae.data.documents"
             )
-        for text in segments(document.text):
-            yield _Segment(index, document.name, text)
+        for number, text in enumerate(segments(document.text)):
+            yield _Segment(index, document.name, text, number > 0)
 
 
 def _batches(items: Iterable[_Segment]) -> Iterator[list[_Segment]]:
@@ -107,9 +112,13 @@ def _batches(items: Iterable[_Segment]) -> Iterator[list[_Segment]]:
         yield batch
 
 
-def _encode(batch: list[_Segment], encode_batch: EncodeBatch) -> list[list[int]]:
+def _encode(batch: list[_Segment], encode_batch: EncodeBatch, going_on: EncodeBatch) -> list[list[int]]:
     try:
-        return encode_batch([segment.text for segment in batch])
+        ids: dict[bool, Iterator[list[int]]] = {}
+        for goes_on, encode in ((False, encode_batch), (True, going_on)):
+            texts = [segment.text for segment in batch if segment.goes_on == goes_on]
+            ids[goes_on] = iter(encode(texts) if texts else [])
+        return [next(ids[segment.goes_on]) for segment in batch]
     except (TypeError, UnicodeError):
         for segment in batch:
             _require_unicode(segment)

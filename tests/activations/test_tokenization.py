@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from msae.activations.tokenization import special_tokens, token_strings
+from msae.activations.token_strings import token_strings
+from msae.activations.tokenization import ContextLayout, packed_contexts, special_tokens
+from msae.data import tokens as tokens_module
+from msae.data.documents import string_documents
+from tests.kinds_of_tokenizers import KEPT
 
 WORDS = ["<s>", "</s>", "<unk>", "<pad>", "▁the", "▁cat", "s", "é"]
 
@@ -44,3 +49,29 @@ def test_a_stand_in_for_bos_is_no_bos():
 @pytest.mark.parametrize("name", ["bos_token", "pad_token"])
 def test_an_unknown_token_with_a_second_part_to_play_is_special(name):
     assert 2 in special_tokens(metaspace_tokenizer(unk_token="<unk>", **{name: "<unk>"})).ids
+
+
+LONG = "the cat, the dog\nand the  é🙂 fox\n\tran  off.\r\nthe end " * 6 + "x" * 70
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_the_pieces_of_a_long_document_are_encoded_as_the_whole(name, monkeypatch):
+    """A blank put before each piece would be text that nobody wrote."""
+    make, opening, form = KEPT[name]
+    if form:
+        pytest.skip("the same pieces, normalised")
+    tokenizer = make()
+    monkeypatch.setattr(tokens_module.segments, "__defaults__", (40,))
+    layout = ContextLayout(context_size=64, batch_size=4, opening=None, closing=None, bos_between_documents=False)
+    batches = list(packed_contexts(string_documents([LONG]), tokenizer, special_tokens(tokenizer), layout))
+    ids = np.concatenate([batch.token_ids[batch.document == 0] for batch in batches])
+    assert tokenizer(LONG, add_special_tokens=False)["input_ids"] == ids.tolist() or opening == ""
+    read = (
+        b"".join(
+            bytes([int(piece[3:5], 16)]) if piece.startswith("<0x") else piece.replace("▁", " ").encode()
+            for piece in tokenizer.convert_ids_to_tokens(ids)
+        )
+        if name in ("llama", "mistral", "gemma")
+        else tokenizer.decode(ids, clean_up_tokenization_spaces=False).encode()
+    )
+    assert read.decode() == opening + LONG

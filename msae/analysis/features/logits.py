@@ -58,7 +58,8 @@ def direct_logits(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The columns of `LOGITS`, `count` tokens on either side, and of `LOGIT_HISTOGRAMS`.
 
-    `unembedding`: from directions at the hook (d_hook = d_in) to logits.
+    `unembedding`: from directions at the hook (d_hook = d_in) to logits. With `text`, only the columns of its tokens
+    count: many models have more columns than tokens, filled up to a round number and never trained.
 
     Raises `MismatchError` when the widths differ.
     """
@@ -67,9 +68,13 @@ def direct_logits(
             f"the unembedding reads {unembedding.shape[0]} numbers, the SAE's directions have {W_dec.shape[1]}: the "
             "hook is not on the residual stream"
         )
-    n_vocab = unembedding.shape[1]
+    columns = unembedding.shape[1]
+    token_of = np.arange(columns) if text is None else np.flatnonzero(text.known[:columns])
+    n_vocab = len(token_of)
     count = min(count, n_vocab)
     U = unembedding.to(W_dec.device, W_dec.dtype)
+    if n_vocab < columns:
+        U = U[:, torch.from_numpy(token_of).to(U.device)]
     ids: dict[bool, list[Tensor]] = {True: [], False: []}
     values: dict[bool, list[Tensor]] = {True: [], False: []}
     spread: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -90,8 +95,8 @@ def direct_logits(
         "latent": np.repeat(np.arange(len(W_dec)), 2 * count),
         "side": words(["top", "bottom"], np.tile(np.repeat([0, 1], count), len(W_dec))),
         "rank": np.tile(np.arange(count), 2 * len(W_dec)),
-        "token_id": token_id,
-        "token": words(texts, np.where(token_id < len(texts), token_id, -1)),
+        "token_id": token_of[token_id],
+        "token": words(texts, token_of[token_id] if texts else np.full(len(token_id), -1)),
         "logit": logit,
     }
     return tokens, {

@@ -23,9 +23,9 @@ from msae.sae.metrics import deviation, squared_error, unexplained
 class PromptReading:
     """A text as an SAE reads it: one row a token, special tokens left out.
 
-    `texts` joined are the text (the bytes of a character that tokens share stand at its last token). `codes`: of all
-    latents. `squared_errors`: ‖x − x̂_g‖² of every level g and token; `squared_deviations`: ‖x − x̄‖², x̄ the mean over
-    the text's own tokens.
+    `texts` joined are the text as the model reads it, behind the blank that some tokenizers put before a text (the
+    bytes of a character that tokens share stand at its last token). `codes`: of all latents. `squared_errors`:
+    ‖x − x̂_g‖² of every level g and token; `squared_deviations`: ‖x − x̄‖², x̄ the mean over the text's own tokens.
     """
 
     token_ids: Int[Tensor, " tokens"]

@@ -9,29 +9,45 @@ from __future__ import annotations
 import codecs
 import json
 import re
+import unicodedata
 from collections.abc import Iterable
 from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
-from msae.activations.tokenization import token_strings
+from msae.activations.token_strings import token_strings
 
 _BYTE_PIECE = re.compile(r"^<0x([0-9A-Fa-f]{2})>$")
 REPLACEMENT = "\ufffd"
-_SAMPLE = "A text,  with two blanks,\n\tÜbermaß and 四 trees."
+SAMPLES = (
+    "A text,  with two blanks,\n\tÜbermaß and 四 trees.",
+    "Line ends\r\n and\rothers\n\n   runs of   blanks  ",
+    "Don't , it 's n't.  [x] <y> _z_ ##w",
+    "x\u00a0\u3000ＡＢ ﬁ ½ 🙂🏽 👩\u200d👧 \ufffd",
+    "é e\u0301 \u212b n\u0303o \u1112\u1161\u11ab",
+)
+FORMS = ("NFC", "NFKC", "NFD", "NFKD")
 
 
 class TokenText:
     """What each token of a Hugging Face tokenizer says.
 
+    Where `opening` is a blank, most tokenizers put it only before a text that does not begin with one: the tokens of
+    "the" and " the" are the same, so of a document that begins with a blank the first character cannot be told apart
+    from the opening.
+
+    `texts`: of every id up to the largest; "" where an id has no token, which `known` says.
     `opening`: what stands before a text put together from its tokens, "" or a blank; None when the text itself is not
-    kept, since the tokenizer drops case or blanks.
+    kept, since the tokenizer changes case, blanks or characters. `form`: the Unicode normal form in which the text is
+    kept, such as ``NFC``; "" when it is kept as it was written.
     """
 
     def __init__(self, tokenizer: Any) -> None:
-        ids = list(range(len(tokenizer)))
+        there = sorted(set(tokenizer.get_vocab().values()))
+        ids = list(range(there[-1] + 1))
+        self.known: Bool[np.ndarray, " ids"] = np.isin(ids, there)
         pieces = tokenizer.convert_ids_to_tokens(ids)
         self.texts: list[str] = token_strings(tokenizer, ids)
         self._bytes: dict[int, bytes] = {}
@@ -45,10 +61,20 @@ class TokenText:
                 self._bytes[token_id] = whole
         self._partial = np.zeros(len(ids), dtype=bool)
         self._partial[list(self._bytes)] = True
-        kept = b"".join(self.encoded(tokenizer(_SAMPLE, add_special_tokens=False)["input_ids"])).decode(
-            "utf-8", "replace"
-        )
-        self.opening = next((opening for opening in ("", " ") if kept == opening + _SAMPLE), None)
+        self.opening, self.form = self._kept(tokenizer)
+
+    def _kept(self, tokenizer: Any) -> tuple[str | None, str]:
+        """`opening` and `form`, from texts that hold what tokenizers are known to change."""
+        read = [self._read(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in SAMPLES]
+        for form in ("", *FORMS):
+            written = [unicodedata.normalize(form, text) if form else text for text in SAMPLES]
+            for opening in ("", " "):
+                if read == [opening + text for text in written]:
+                    return opening, form
+        return None, ""
+
+    def _read(self, token_ids: Iterable[int]) -> str:
+        return b"".join(self.encoded(token_ids)).decode("utf-8", "replace")
 
     def __len__(self) -> int:
         return len(self.texts)

@@ -8,11 +8,13 @@ import torch
 from msae.activations.store import RowTokens
 from msae.analysis.features import CollectSettings, ExampleSettings
 from msae.analysis.features.collection import collect
-from msae.analysis.sample import ArrayRows, CodeTable, PairSettings, encode
+from msae.analysis.features.logits import direct_logits
+from msae.analysis.sample import ArrayRows, CodeTable, PairSettings, TokenText, encode
 from msae.analysis.sample.pairs import find_pairs
 from msae.analysis.tables import Status, meanings, read_table, write_tables
 from msae.core.errors import CheckpointError, ConfigError, EvaluationError, MismatchError
 from msae.sae import BatchTopK, JumpReLU, ReLU, SparseAutoencoder, SparseCodes, TopK, Unnested
+from tests.kinds_of_tokenizers import KEPT
 
 
 @pytest.fixture(scope="module")
@@ -215,6 +217,23 @@ def test_neighbours_are_the_nearest_of_their_kind(small, collected):
             assert found.cosine.tolist() == pytest.approx(allowed.topk(n).values.tolist(), abs=1e-5)
             assert found.neighbour.tolist() == allowed.topk(n).indices.tolist()
             assert found["rank"].tolist() == list(range(n))
+
+
+def test_columns_of_no_token_are_no_logits():
+    """A model's unembedding has columns up to a round number; a tokenizer's ids may have gaps."""
+    tokenizer = KEPT["byte level"][0]()
+    text = TokenText(tokenizer)
+    text.known[17] = False  # a gap
+    U = torch.zeros(1, len(text) + 40)
+    U[0, len(text) :] = 5.0  # never trained, and larger than any
+    U[0, 17], U[0, 30], U[0, 31] = 9.0, 2.0, -2.0
+    tokens, spread = direct_logits(torch.ones(1, 1), U, 3, text)
+    assert tokens["token_id"][0] == 30 and tokens["token_id"][3] == 31
+    assert not {17, *range(len(text), len(text) + 40)} & set(tokens["token_id"].tolist())
+    assert tokens["token"][0].as_py() == text.texts[30] and tokens["logit"][0] == 2.0
+    assert sum(spread["counts"].to_pylist()[0]) == len(text) - 1
+    without_text, _ = direct_logits(torch.ones(1, 1), U, 1)
+    assert without_text["token_id"][0] == 17
 
 
 def test_logits_through_an_unembedding():

@@ -9,6 +9,10 @@
 | ``parent`` | optional: a concept that holds wherever this one does; it need have no rows of its own |
 | ``within`` | optional: another label; this one is told apart among its tokens alone, not among all |
 
+Characters are counted in the text that the tokenizer reads, which is the document's own unless a note says otherwise.
+Before a text that does not begin with a blank some tokenizers put one (`TokenText.opening`), and then the first
+character of a document that does begin with one cannot be told from it: there, characters count from the second.
+
 A token without a label of a document that has any shows no concept; documents without any are left out.
 """
 
@@ -70,6 +74,8 @@ def given_labels(
     shown = {name: np.unique(at[found & (label == name)]) for name in dict.fromkeys(places["label"])}
     missed = len(kept) - len(np.unique(which[found]))
     notes = [f"{len(set(document.tolist())):,} documents have labels given in {what}."]
+    if "offset" not in places and text is not None and text.form:
+        notes.append(f"Characters are counted in the {text.form} form of the documents, which this tokenizer reads.")
     notes += [f"{missed:,} of its {len(kept):,} rows name no token of the sample."] if missed else []
     everything = np.flatnonzero(np.isin(own.document.numpy(), np.unique(document)))
     return _labels(places, shown, everything, n_rows, tuple(notes))
@@ -160,7 +166,8 @@ def _rows_of_characters(
         raise EvaluationError(f"{what} counts characters, and there is no tokenizer here: give token offsets instead")
     if text.opening is None:
         raise EvaluationError(
-            f"{what} counts characters, and this tokenizer does not keep them (case, or blanks): give token offsets"
+            f"{what} counts characters, and this tokenizer does not keep them (case, blanks, or characters it does not "
+            "know): give token offsets"
         )
     wrong = next((i for i, (a, b) in enumerate(zip(start, end, strict=True)) if not 0 <= a < b), None)
     if wrong is not None:
