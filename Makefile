@@ -7,6 +7,7 @@ PEERS := .venv-peers
 SAE_LENS := 6.54.12
 DICTIONARY_LEARNING := 0.1.0
 SAE_BENCH := 0.6.0
+SENTENCE_TRANSFORMERS := 6.2.0
 SPARSIFY := 1.3.3
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
@@ -47,7 +48,7 @@ format: install ## rewrite the code as `make check` wants it
 bench: install ## how fast a training step is, beside the peers if `make bench-peers` was run
 	$(RUN)/python experiments/benchmarks/bench_step.py
 
-bench-peers: $(PEERS)/sae-lens/.installed-$(SAE_LENS) $(PEERS)/dictionary-learning/.installed-$(DICTIONARY_LEARNING) $(PEERS)/sae-bench/.installed-$(SAE_BENCH) $(PEERS)/sparsify/.installed-$(SPARSIFY) ## sae-lens, dictionary-learning, sae-bench and sparsify, each in an environment of its own
+bench-peers: $(PEERS)/sae-lens/.installed-$(SAE_LENS) $(PEERS)/dictionary-learning/.installed-$(DICTIONARY_LEARNING) $(PEERS)/sae-bench/.installed-$(SAE_BENCH) $(PEERS)/sparsify/.installed-$(SPARSIFY) $(PEERS)/sentence-transformers/.installed-$(SENTENCE_TRANSFORMERS) ## the peers that msae is compared with, each in an environment of its own
 
 clean: ## remove the environments and caches; runs and stores are kept
 	rm -rf $(VENV) $(PEERS) .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -86,4 +87,8 @@ $(PEERS)/sparsify/.installed-$(SPARSIFY): | $(PEERS)/sparsify/bin/pip
 $(PEERS)/sae-bench/.installed-$(SAE_BENCH): | $(PEERS)/sae-bench/bin/pip
 	$(PEERS)/sae-bench/bin/python -m pip install torch==$(TORCH) sae-lens==$(SAE_LENS) scikit-learn
 	$(PEERS)/sae-bench/bin/python -m pip install --no-deps sae-bench==$(SAE_BENCH)
+	@touch $@
+
+$(PEERS)/sentence-transformers/.installed-$(SENTENCE_TRANSFORMERS): | $(PEERS)/sentence-transformers/bin/pip
+	$(PEERS)/sentence-transformers/bin/python -m pip install torch==$(TORCH) sentence-transformers==$(SENTENCE_TRANSFORMERS)
 	@touch $@

@@ -30,7 +30,7 @@ from msae.activations.store import ActivationStore
 from msae.activations.writer import StoreWriter
 from msae.core.errors import ConfigError, CorpusError, DiskError, SourceError, StoreError
 from msae.core.spec import SourceSpec
-from msae.data.documents import Document
+from msae.data.documents import Document, NamesRead
 
 
 def harvest(
@@ -99,7 +99,7 @@ def _harvest(
     progress: bool,
 ) -> dict[str, ActivationStore]:
     specs = dict(source.specs)
-    read = _Names(documents)
+    read = NamesRead(documents)
     with _sole_harvest(root):
         for folder in folders.values():
             _require_free(folder, root)
@@ -268,19 +268,6 @@ class _Harvest:
                 f"the harvest into {self.root} stopped at row {self.rows_done:,} of {self.request.n_tokens:,}: {error} "
                 "What was written before is kept: free some space and run the same harvest again to go on."
             ) from error
-
-
-class _Names:
-    """Documents passed through, their names remembered in the order read."""
-
-    def __init__(self, documents: Iterable[Document]) -> None:
-        self.names: list[str] = []
-        self._documents = documents
-
-    def __iter__(self) -> Iterator[Document]:
-        for document in self._documents:
-            self.names.append(document.name)
-            yield document
 
 
 def _require_free(folder: Path, root: Path) -> None:

@@ -96,13 +96,20 @@ _LETTER, _LINE_END = "a", "\n"
 
 
 def packed_contexts(
-    documents: Iterable[Document], tokenizer: Any, special: SpecialTokens, layout: ContextLayout
+    documents: Iterable[Document],
+    tokenizer: Any,
+    special: SpecialTokens,
+    layout: ContextLayout,
+    *,
+    apart: bool = False,
 ) -> Iterator[PackedContexts]:
-    """Batches of contexts laid out for the model, always the same for the same documents."""
+    """Batches of contexts laid out for the model, always the same for the same documents.
 
+    `apart`: no two documents in one context, whatever the model is.
+    """
     encoder = Encoder(tokenizer)
     spans = tokenize(documents, encoder, encoder.going_on)
-    if layout.closing is not None and layout.opening is not None:
+    if apart or (layout.closing is not None and layout.opening is not None):
         return pack_encoder(
             spans,
             context_size=layout.context_size,

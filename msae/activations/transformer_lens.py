@@ -153,8 +153,15 @@ class TransformerLensSource:
         Causal models: documents follow one another, and only the last context is padded. Encoders: one document a
         context, a long one goes on in the next. No text is lost.
         """
+        return self._contexts(documents, apart=False)
+
+    def contexts_apart(self, documents: Iterable[Document]) -> Iterator[ContextBatch]:
+        """The same with one document a context whatever the model is, padded on the right."""
+        return self._contexts(documents, apart=True)
+
+    def _contexts(self, documents: Iterable[Document], *, apart: bool) -> Iterator[ContextBatch]:
         n_tokens = self.model.cfg.d_vocab
-        for packed in packed_contexts(documents, self.tokenizer, self.special, self._layout):
+        for packed in packed_contexts(documents, self.tokenizer, self.special, self._layout, apart=apart):
             if (largest := int(packed.token_ids.max())) >= n_tokens:
                 raise SourceError(
                     f"the tokenizer gives token id {largest}, but the model {self.model.cfg.model_name!r} knows "

@@ -13,9 +13,11 @@ from msae.cli.analyze import Analyze
 from msae.cli.compare import Compare
 from msae.cli.dashboard import Dashboard, ExportHtml
 from msae.cli.demo import Demo
+from msae.cli.embed import Embed
 from msae.cli.evaluate import Eval
 from msae.cli.harvest import Harvest
 from msae.cli.info import Info
+from msae.cli.nest import Nest
 from msae.cli.train import Train
 from msae.cli.train_flags import with_flags_from_lists
 from msae.core.errors import MsaeError
@@ -30,6 +32,8 @@ COMMANDS = {
     "compare": Compare,
     "dashboard": Dashboard,
     "export-html": ExportHtml,
+    "nest": Nest,
+    "embed": Embed,
     "info": Info,
 }
 

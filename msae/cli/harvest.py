@@ -45,6 +45,10 @@ class Harvest:
     """Branch, tag or commit of a hub model."""
     compatibility_mode: bool = False
     """TransformerLens' weight processing (LayerNorm folded, weights centred) instead of the raw weights."""
+    pooling: Literal["mean", "text", "cls", "last"] | None = None
+    """One row a document: the mean over all tokens, over those of the text, the first position, or the last."""
+    long: Literal["error", "cut"] = "error"
+    """With --pooling, what becomes of a document that is longer than a context."""
     replace: bool = False
     """Delete the store at --out first."""
 
@@ -52,12 +56,14 @@ class Harvest:
         """Do it."""
         from msae.activations.harvest import harvest as harvest_one
         from msae.activations.harvest import harvest_hooks
+        from msae.activations.pooled import PooledSource
+        from msae.activations.source import ActivationSource
         from msae.activations.transformer_lens import TransformerLensSource
 
         documents = self.source.documents()
         if documents is None:
-            raise ConfigError("no text was given: use --text, --jsonl, --parquet, --dataset or --demo-text")
-        source = TransformerLensSource(
+            raise ConfigError("no text was given: use --text, --jsonl, --csv, --parquet, --dataset or --demo-text")
+        model = TransformerLensSource(
             model_named(self.model),
             hook_names=self.hook or None,
             layer=self.layer,
@@ -68,6 +74,7 @@ class Harvest:
             compatibility_mode=self.compatibility_mode,
             revision=self.revision,
         )
+        source: ActivationSource = PooledSource(model, self.pooling, long=self.long) if self.pooling else model
         if self.replace:
             delete_store(self.out)
         settings = {
@@ -82,4 +89,7 @@ class Harvest:
             stores = {"": harvest_one(source, documents, **settings)}  # type: ignore[arg-type]
         for store in stores.values():
             say(f"{store.n_rows:,} rows of {store.d_in} at {store.spec.hook_name} are in {store.path}.")
+            if self.pooling:
+                say(f"Next:  msae nest --store {store.path} --kind pca --out codes/{store.path.name}")
+                continue
             say(f"Next:  msae train --store {store.path} --widths 256 1024 4096 --k 32 --out runs/{store.path.name}")

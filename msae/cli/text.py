@@ -19,6 +19,8 @@ class Text:
     """Text files, one document each: patterns such as 'corpus/*.txt'."""
     jsonl: tuple[str, ...] = ()
     """JSON-lines files, one document a line."""
+    csv: tuple[str, ...] = ()
+    """CSV files, one document a row."""
     parquet: tuple[str, ...] = ()
     """Parquet files, one document a row."""
     dataset: str | None = None
@@ -34,7 +36,7 @@ class Text:
         """The documents asked for; None when none were."""
         from msae.data import documents
 
-        asked = [name for name in ("text", "jsonl", "parquet", "dataset", "demo_text") if getattr(self, name)]
+        asked = [name for name in ("text", "jsonl", "csv", "parquet", "dataset", "demo_text") if getattr(self, name)]
         if len(asked) > 1:
             flags = ", ".join("--" + name.replace("_", "-") for name in asked)
             raise ConfigError(f"{flags} were given together: give text one way")
@@ -42,6 +44,8 @@ class Text:
             return documents.text_documents(*self.text)
         if self.jsonl:
             return documents.jsonl_documents(*self.jsonl, text=self.text_field)
+        if self.csv:
+            return documents.csv_documents(*self.csv, text=self.text_field)
         if self.parquet:
             return documents.parquet_documents(*self.parquet, text=self.text_field)
         if self.dataset:

@@ -18,6 +18,7 @@ IDENTITY_FIELDS = (
     "prepend_bos",
     "bos_between_documents",
     "context_size",
+    "pooling",
     "d_in",
 )
 
@@ -26,7 +27,7 @@ IDENTITY_FIELDS = (
 class SourceSpec:
     """Where activations come from. Everything that changes their values is a field.
 
-    `kind`: ``transformer_lens``, ``module``, ``array`` or ``synthetic``.
+    `kind`: ``transformer_lens``, ``pooled``, ``module``, ``array`` or ``synthetic``.
     `model`: the hub name, or the folder's own name for a local model.
     `revision`: the hub revision, or a fingerprint of the local weights; empty when there is none.
     `hook_name`: as resolved by the model (an alias such as ``hook_resid_post`` is stored as what it stands for).
@@ -35,6 +36,7 @@ class SourceSpec:
     `prepend_bos`: whether a context opens with BOS (or [CLS]). `bos_between_documents`: whether BOS also separates the
     documents inside a context.
     `special_rows`: what became of rows at BOS, padding and other special tokens: ``left out`` in stores made here.
+    `pooling`: how the rows of a document became one (`msae.activations.pooled`); empty: they did not.
     `d_in`: numbers a row. `model_path`: where the model was opened from (not part of its identity).
     """
 
@@ -49,6 +51,7 @@ class SourceSpec:
     bos_between_documents: bool = False
     context_size: int = 0
     special_rows: str = "left out"
+    pooling: str = ""
     model_path: str = ""
 
     def __post_init__(self) -> None:

@@ -73,25 +73,28 @@ def pack_encoder(
     *,
     context_size: int,
     batch_size: int,
-    cls_id: int,
-    sep_id: int,
+    cls_id: int | None,
+    sep_id: int | None,
     pad_id: int,
     special_ids: Collection[int] = (),
 ) -> Iterator[PackedContexts]:
-    """Contexts for an encoder: [CLS], tokens of one document, [SEP], padding on the right.
+    """Contexts for an encoder: [CLS], tokens of one document, [SEP], padding on the right; None leaves one of them out.
 
-    A document longer than `context_size` − 2 tokens goes on in the next context. A token of `special_ids` met inside
+    A document that does not fit into one context goes on in the next. A token of `special_ids` met inside
     a document stays where it is, takes up its offset, and is marked as belonging to none.
     Batches hold `batch_size` contexts, the last one maybe fewer.
     """
-    require(context_size > 2, "context_size", context_size, "at least 3 tokens: [CLS], one of text, [SEP]")
+    around = sum(token is not None for token in (cls_id, sep_id))
+    require(context_size > around, "context_size", context_size, f"at least {around + 1} tokens: one of text")
     require(batch_size > 0, "batch_size", batch_size, "a positive number of contexts")
     stream = _Stream()
-    for pieces in _document_pieces(spans, context_size - 2):
-        stream.append_special(cls_id)
+    for pieces in _document_pieces(spans, context_size - around):
+        if cls_id is not None:
+            stream.append_special(cls_id)
         for piece in pieces:
             stream.append(piece, special_ids)
-        stream.append_special(sep_id)
+        if sep_id is not None:
+            stream.append_special(sep_id)
         stream.pad(-stream.waiting % context_size, pad_id)
         if stream.waiting >= context_size * batch_size:
             yield _contexts(stream.take(stream.waiting), context_size)

@@ -6,6 +6,7 @@ iterated. What can be checked at once (that files exist, that a column exists) i
 
 from __future__ import annotations
 
+import csv
 import glob
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -38,6 +39,19 @@ class Documents:
 
     def __repr__(self) -> str:
         return f"Documents({self.description!r})"
+
+
+class NamesRead:
+    """Documents passed through, their names remembered in the order read."""
+
+    def __init__(self, documents: Iterable[Document]) -> None:
+        self.names: list[str] = []
+        self._documents = documents
+
+    def __iter__(self) -> Iterator[Document]:
+        for document in self._documents:
+            self.names.append(document.name)
+            yield document
 
 
 def string_documents(texts: Iterable[str], name: str = "text") -> Documents:
@@ -83,6 +97,22 @@ def jsonl_documents(*globs: str | Path, text: str = "text") -> Documents:
                     yield _json_document(f"{path}:{number}", line, text)
 
     return Documents(_describe("JSONL file", globs, paths), read)
+
+
+def csv_documents(*globs: str | Path, text: str = "text") -> Documents:
+    """One document a row of a CSV file, the text in the column `text`; named ``path#row``, rows counted from 0."""
+    paths = matching_files(globs)
+    for path in paths:
+        columns = next(csv.reader(_lines(path, newline="")), [])
+        if text not in columns:
+            raise CorpusError(f"{path} has no column {text!r}; it has {columns}. Name one with text=...")
+
+    def read() -> Iterator[Document]:
+        for path in paths:
+            for row, values in enumerate(csv.DictReader(_lines(path, newline=""))):
+                yield _document(f"{path}#{row}", values[text], f"column {text!r}")
+
+    return Documents(_describe("CSV file", globs, paths), read)
 
 
 def parquet_documents(*globs: str | Path, text: str = "text") -> Documents:
@@ -171,9 +201,9 @@ def _read_text(path: Path, errors: str) -> str:
         raise CorpusError(f"could not read {path}: {error.strerror}") from error
 
 
-def _lines(path: Path) -> Iterator[str]:
+def _lines(path: Path, newline: str = "\n") -> Iterator[str]:
     try:
-        with path.open(encoding="utf-8-sig", newline="\n") as file:
+        with path.open(encoding="utf-8-sig", newline=newline) as file:
             yield from file
     except UnicodeDecodeError as error:
         raise CorpusError(f"{path} is not UTF-8 text: {error.reason}. Re-encode it or leave it out.") from error

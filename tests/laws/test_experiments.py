@@ -17,7 +17,7 @@ EXPERIMENTS = ROOT / "experiments"
 INDEX = (EXPERIMENTS / "README.md").read_text(encoding="utf-8")
 SCRIPTS = sorted(path for path in EXPERIMENTS.rglob("*.py") if "__main__" in path.read_text(encoding="utf-8"))
 NOTEBOOKS = sorted(EXPERIMENTS.rglob("*.ipynb"))
-NOT_HERE = {"sae_lens", "dictionary_learning", "sae_bench", "sparsify"}
+NOT_HERE = {"sae_lens", "dictionary_learning", "sae_bench", "sparsify", "sentence_transformers"}
 """Peers: each has an environment of its own."""
 
 
