@@ -20,15 +20,15 @@ class Adopt:
     path: Positional[Path]
     """The SAE: a folder, or an ae_STEP.pt. Its format is told from its files; nothing is copied."""
     store: Path
-    """Activations of the place it was trained on (msae harvest)."""
+    """Activations of the hook it was trained on (msae harvest makes them)."""
     out: Path
     """The run folder to make."""
     widths: tuple[int, ...] | None = None
-    """Prefix widths, cumulative, ending at d_sae, where the file names none or others."""
+    """Prefix widths, cumulative, ending at d_sae; by default those in the file."""
     tokens: int = 32_768
-    """Tokens to measure every level on."""
+    """Tokens on which every level is measured."""
     force: bool = False
-    """Go on when the file names another model or block than the store."""
+    """Continue although the file names another model or block than the store."""
 
     def run(self) -> None:
         """Do it."""

@@ -13,26 +13,26 @@ from msae.cli.places import model_named
 
 @dataclass(frozen=True, kw_only=True)
 class Analyze:
-    """Measure how features relate across the levels of a run: tree, splitting, absorption, each beside its null."""
+    """Measure how features relate across the levels of a run: tree, splitting, absorption, each with its null model."""
 
     path: Positional[Path]
     """The run."""
     tokens: int = 1_000_000
     """Tokens to measure on, at most."""
     holdout: bool = False
-    """Measure on the store's holdout instead of the rows trained on."""
+    """Measure on the store's holdout (rows never trained on) instead of the rows trained on."""
     store: Path | None = None
-    """Where the store is, if it has moved, or another of the same model and hook."""
+    """The store, if it has moved; or another store of the same model and hook."""
     model: str | None = None
-    """Where the model is, if it has moved. It gives tokens their text and latents their logits."""
+    """The model, if it has moved. It is needed for the text of tokens and the logits of latents."""
     concepts: Path | None = None
     """A Parquet table of your own labels: document, offset (or start and end), label, parent."""
     concept_tokens: int = 100_000
     """Tokens on which labelled concepts are probed, at most; 0 leaves them out."""
     device: str | None = None
-    """cpu, cuda, mps."""
+    """cpu, cuda or mps. By default cpu."""
     force: bool = False
-    """Go on when the store or the model is not the one recorded."""
+    """Continue although the store or the model is not the one recorded."""
 
     def run(self) -> None:
         """Do it."""

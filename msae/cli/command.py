@@ -1,4 +1,4 @@
-"""The `msae` command: which subcommand is meant, and how errors are said."""
+"""The `msae` command: which subcommand is meant, and how errors are printed."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ COMMANDS = {
 
 
 def main() -> None:
-    """The `msae` command. Exit status 2 for anything the user can mend, with one line that says how."""
+    """The `msae` command. Exit status 2 for anything the user can mend, with one line on how."""
     command = tyro.cli(
         _subcommands(sys.argv[1:2]),
         prog="msae",
-        description="Nested sparse autoencoders.",
+        description="Train, measure and browse Matryoshka (nested) sparse autoencoders.",
         config=(OmitSubcommandPrefixes,),
     )
     try:
@@ -55,7 +55,8 @@ def main() -> None:
         sys.stderr.close()  # whoever read the output has gone, as in `msae info RUN | head`
     except KeyboardInterrupt:
         print(
-            "msae: stopped. Called again, a harvest goes on where it stood, so does a run (--resume).", file=sys.stderr
+            "msae: stopped. The same command continues a harvest, and with --resume a run.",
+            file=sys.stderr,
         )
         raise SystemExit(130) from None
 

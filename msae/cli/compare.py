@@ -1,4 +1,4 @@
-"""`msae compare`: a run beside others."""
+"""`msae compare`: a run compared with others."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from msae.cli.output import say, show
 
 @dataclass(frozen=True, kw_only=True)
 class Compare:
-    """Measure a run beside others on the same tokens: figures, and which latents of one are which of another."""
+    """Compare a run with others on the same tokens: figures, and which latents are found in both."""
 
     path: Positional[Path]
     """The run."""
     others: Positional[tuple[Path, ...]] = ()
     """Runs, saved SAEs or folders of runs; by default the run's independent baselines."""
     name: str | None = None
-    """What to call the comparison; by default as the others are called."""
+    """Name of the comparison; by default the names of the others."""
     tokens: int = 65_536
-    """Tokens latents are matched on, at most."""
+    """Tokens on which latents are matched, at most."""
     eval_tokens: int = 8_192
-    """Tokens each level is measured on."""
+    """Tokens on which each level is measured."""
     store: Path | None = None
     """The store to compare on; by default the one the run was trained on."""
     ce: bool = True
-    """Measure cross-entropies, which needs the model."""
+    """Measure cross-entropy. It needs the model."""
     force: bool = False
-    """Go on when an SAE and the store do not belong together."""
+    """Continue although an SAE and the store do not belong together."""
 
     def run(self) -> None:
         """Do it."""

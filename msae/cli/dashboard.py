@@ -21,13 +21,13 @@ class Dashboard:
     path: Positional[Path]
     """The run."""
     port: int | None = None
-    """Port to serve on; by default the first free one from 8050 on."""
+    """Port to serve on; by default the first free one from 8050."""
     browser: bool = True
     """Open a browser."""
     host: str = "127.0.0.1"
     """Address to serve on. Any other than this machine's own lets others read the run."""
     model: str | None = None
-    """Where the model is, if it has moved. The live prompt alone needs it."""
+    """The model, if it has moved. Only the live prompt needs it."""
 
     def run(self) -> None:
         """Do it."""
@@ -47,13 +47,13 @@ class ExportHtml:
     path: Positional[Path]
     """The run."""
     out: Path | None = None
-    """The folder to write, by default RUN/html. An earlier export there is replaced, nothing else is."""
+    """The folder to write, by default RUN/html. An earlier export there is replaced; nothing else is."""
     features: tuple[int, ...] = ()
-    """These latents."""
+    """Export these latents, by number."""
     level: int | None = None
-    """All latents of this level."""
+    """Export all latents of this level."""
     top: int | None = None
-    """This many, the largest by --by; without it, latents that split and their children (the default: 100 of them)."""
+    """Export this many latents: the largest by --by. Without --by: latents that split, and their children (100)."""
     by: str | None = None
     """A column of the tables features or explanations, such as density or f1."""
     few_files: bool = False
@@ -78,7 +78,7 @@ class ExportHtml:
 
 @contextmanager
 def dashboards_installed() -> Iterator[None]:
-    """Around an import of `msae_dashboards`: says how to install what it needs."""
+    """Around an import of `msae_dashboards`: an error says how to install what is missing."""
     try:
         yield
     except ImportError as error:

@@ -24,13 +24,13 @@ class Demo:
     widths: tuple[int, ...] = (64, 256, 1024)
     """Prefix widths, cumulative."""
     k: int = 12
-    """Mean number of latents a token."""
+    """Mean number of latents per token."""
     harvest_tokens: int = 500_000
     """Tokens in the store."""
     train_tokens: int = 3_000_000
-    """Tokens trained on (several passes over the store)."""
+    """Tokens to train on: several passes over the store."""
     eval_tokens: int = 32_768
-    """Held-out tokens each level is measured on."""
+    """Held-out tokens on which each level is measured."""
     seed: int = 0
     """Seed of every random draw."""
 

@@ -23,13 +23,13 @@ class Eval:
     tokens: int = 32_768
     """Tokens to measure on."""
     model: str | None = None
-    """Where the model is, if it has moved."""
+    """The model, if it has moved."""
     store: Path | None = None
-    """Where the store is, if it has moved."""
+    """The store, if it has moved."""
     device: str | None = None
-    """cpu, cuda, mps."""
+    """cpu, cuda or mps; by default a GPU where there is one."""
     force: bool = False
-    """Go on when the model is not the one recorded."""
+    """Continue although the model is not the one recorded."""
 
     def run(self) -> None:
         """Do it."""

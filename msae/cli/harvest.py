@@ -28,23 +28,23 @@ class Harvest:
     layer: int | None = None
     """Instead of --hook: the residual stream after this block, counted from 0."""
     tokens: int = 1_000_000
-    """Rows to keep."""
+    """Rows (tokens) to keep."""
     holdout_tokens: int | None = None
     """Rows set aside for calibration and evaluation; by default a twentieth, 100,000 at most."""
     dtype: Literal["float16", "bfloat16", "float32"] = "float16"
-    """Dtype on disk."""
+    """Precision on disk."""
     model_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Dtype the model runs in."""
+    """Precision the model runs in."""
     context_size: int = 128
-    """Tokens a context, special tokens included."""
+    """Tokens in a context, special tokens included."""
     batch_size: int = 32
-    """Contexts a pass."""
+    """Contexts in one pass of the model."""
     device: str | None = None
-    """cpu, cuda, mps; by default a GPU where there is one."""
+    """cpu, cuda or mps; by default a GPU where there is one."""
     revision: str | None = None
     """Branch, tag or commit of a hub model."""
     compatibility_mode: bool = False
-    """TransformerLens' weight processing (LayerNorm folded, weights centred) instead of the raw weights."""
+    """TransformerLens' weight processing (LayerNorm folded, weights centred) instead of the checkpoint's."""
     pooling: Literal["mean", "text", "cls", "last"] | None = None
     """One row a document: the mean over all tokens, over those of the text, the first position, or the last."""
     long: Literal["error", "cut"] = "error"

@@ -12,7 +12,7 @@ from msae.cli.output import say
 
 @dataclass(frozen=True, kw_only=True)
 class Info:
-    """Say what a store, a saved SAE or a run is."""
+    """Describe a store, a saved SAE or a run, and list its files."""
 
     path: Positional[Path]
     """The folder."""

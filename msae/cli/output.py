@@ -1,4 +1,4 @@
-"""What a command says: lines, and tables as wide as the terminal."""
+"""What a command prints: lines, and tables as wide as the terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def say(text: str) -> None:
 
 
 def show(*parts: RenderableType) -> None:
-    """Tables and trees; 140 columns wide where no terminal says how wide it is."""
+    """Tables and trees; 140 columns wide where the output is no terminal."""
     from rich.console import Console
 
     console = Console(width=None if sys.stdout.isatty() else 140)

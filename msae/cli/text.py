@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Text:
-    """Where text comes from; give one of these."""
+    """Where text comes from. Give exactly one."""
 
     text: tuple[str, ...] = ()
     """Text files, one document each: patterns such as 'corpus/*.txt'."""
@@ -33,12 +33,12 @@ class Text:
     """The split of a data set, or of the demo text (train or heldout)."""
 
     def documents(self) -> Documents | None:
-        """The documents asked for; None when none were."""
+        """The documents requested; None when none were."""
         from msae.data import documents
 
-        asked = [name for name in ("text", "jsonl", "csv", "parquet", "dataset", "demo_text") if getattr(self, name)]
-        if len(asked) > 1:
-            flags = ", ".join("--" + name.replace("_", "-") for name in asked)
+        given = [name for name in ("text", "jsonl", "csv", "parquet", "dataset", "demo_text") if getattr(self, name)]
+        if len(given) > 1:
+            flags = ", ".join("--" + name.replace("_", "-") for name in given)
             raise ConfigError(f"{flags} were given together: give text one way")
         if self.text:
             return documents.text_documents(*self.text)

@@ -19,43 +19,43 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """Train a nested SAE on a store, or the baselines of a run that is there."""
+    """Train an SAE on a store, or the baselines of a finished run."""
 
     store: Path | None = None
-    """The activation store (needed, but with --independent: then the one the run was trained on)."""
+    """The activation store. Required, except with --independent: then it is the store of that run."""
     out: Path | None = None
-    """The run folder (needed, but with --independent)."""
+    """The run folder to make. Required, except with --independent."""
     widths: tuple[int, ...] = ()
-    """Prefix widths, cumulative, the last is the dictionary's size (needed). One width: no nesting."""
+    """Prefix widths, cumulative; the last is the size of the dictionary. One width: no nesting. Required."""
     independent: Path | None = None
     """A finished nested run: train, for each of its prefix widths, an SAE without nesting, with the run's settings, on
     the same batches, at the L0 that the prefix measured, into RUN/independent/WIDTH."""
     k: int | float | None = None
-    """Latents a token, 32 by default: exactly (topk), on average (batchtopk), or as a target (jumprelu)."""
+    """Latents per token: exactly (topk), on average (batchtopk), or as a target (jumprelu). 32 by default."""
     activation: str = "batchtopk"
     """Activation function; its settings have flags of their own, in this command's --help."""
     level_weights: Literal["equal", "balanced"] = "equal"
     """How much each level counts in the loss."""
     sampled_prefixes: int | None = None
-    """Draw this many prefixes anew at each step; the widths stay the levels that figures are given for."""
+    """Train this many prefixes, drawn anew at each step. Figures are still given for --widths."""
     tokens: int | None = None
     """Tokens to train on; by default four passes over the store."""
     batch_size: int = 2048
-    """Tokens a step."""
+    """Tokens per step."""
     lr: float | None = None
-    """Peak learning rate; by default a rule in the number of latents, the batch and the steps."""
+    """Peak learning rate. By default it follows from the number of latents, the batch and the steps."""
     auxk_alpha: float = 1 / 32
-    """Weight of the loss that revives dead latents."""
+    """Weight of AuxK, the loss that revives dead latents; 0 turns it off."""
     seed: int = 0
     """Seed of every random draw."""
     kernel: str = "auto"
-    """How a step is computed."""
+    """How a step is computed; results agree."""
     device: str | None = None
-    """cpu, cuda, mps; by default a CUDA GPU where there is one. The same seed gives the same bits on a CPU alone."""
+    """cpu, cuda or mps; by default a CUDA GPU if there is one. Only on a CPU does a seed always give the same bits."""
     wandb: str | None = None
-    """Weights & Biases project to log to as well."""
+    """Log to this Weights & Biases project too."""
     resume: bool = False
-    """Go on with the unfinished run at --out."""
+    """Continue the unfinished run at --out."""
     replace: bool = False
     """Delete the run at --out first."""
 

@@ -27,16 +27,22 @@ def with_flags_from_lists(command: type[T]) -> type[T]:
 
     labels = tuple(cls.label() for cls in ACTIVATION_FNS.values())
     choices: list[tuple[str, Any, Any]] = [
-        ("activation", Annotated[Literal[labels], arg(help="Activation function.")], labels[0]),
-        ("kernel", Annotated[Literal[KERNEL_NAMES], arg(help="How a step is computed.")], AUTO),
+        ("activation", Annotated[Literal[labels], arg(help="Which latents fire.")], labels[0]),
+        (
+            "kernel",
+            Annotated[Literal[KERNEL_NAMES], arg(help="How a step is computed; results agree.")],
+            AUTO,
+        ),
     ]
     for flag, users in _users().items():
         field = users[0].settings()[flag]
         kind = get_type_hints(users[0])[field.name] | None
         names = ", ".join(user.label() for user in users)
-        usual = "needed" if field.default is MISSING else f"{field.default} by default"
-        choices.append((flag, Annotated[kind, arg(help=f"{field.metadata['help']} For {names} alone, {usual}.")], None))
-    return make_dataclass(command.__name__, choices, bases=(command,), frozen=True, kw_only=True)
+        usual = "required" if field.default is MISSING else f"{field.default} by default"
+        choices.append((flag, Annotated[kind, arg(help=f"{field.metadata['help']} Only for {names}; {usual}.")], None))
+    made = make_dataclass(command.__name__, choices, bases=(command,), frozen=True, kw_only=True)
+    made.__doc__ = command.__doc__
+    return made
 
 
 def activation_fn(command: Any) -> ActivationFunction:
@@ -58,7 +64,7 @@ def activation_fn(command: Any) -> ActivationFunction:
             raise ConfigError(f"--activation {label} needs --{_dashed(flag)}")
     if cls.l0_setting is None:
         if command.k is not None:
-            raise ConfigError(f"--k {command.k}: no L0 can be asked of {label}; leave it out")
+            raise ConfigError(f"--k {command.k}: {label} has no target L0: leave --k out")
         return cls(**given)
     k = DEFAULT_L0 if command.k is None else command.k
     if cls.whole_l0 and k != int(k):
