@@ -45,7 +45,7 @@ def harvest(
     corpus: str = "",
     progress: bool = True,
 ) -> ActivationStore:
-    """Keep `n_tokens` rows of the source's one hook in a store at `path`, and about `holdout_tokens` more beside them.
+    """Keep `n_tokens` rows of the source's one hook in a store at `path`, and `holdout_tokens` more in its holdout.
 
     Every n-th context, from the first on, is set aside whole in ``path/holdout`` (default: a twentieth of the rows,
     100,000 at most). `dtype` on disk: ``float16``, ``bfloat16`` or ``float32``. `corpus` describes the text for people.

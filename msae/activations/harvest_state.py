@@ -66,7 +66,7 @@ class HarvestState:
         write_json(path, to_dict(self))
 
     def differences(self, request: HarvestRequest, specs: Mapping[str, SourceSpec]) -> list[str]:
-        """What is asked for now and was not when it was begun, each as ``name: before, now``."""
+        """What is requested now and was not when it began, each as ``name: before, now``."""
         before, now = to_dict(self.request), to_dict(request)
         found = [f"{name}: {before[name]!r}, now {now[name]!r}" for name in now if before[name] != now[name]]
         if self.specs.keys() != specs.keys():

@@ -8,7 +8,7 @@
     acts-00000.safetensors      "acts": [rows, d_in] in the store's dtype, in reading order
     tokens-00000.safetensors    "token_id", "document", "offset", "position": int32 [rows], the origin of each row;
                                 "norm": float32 [rows], its norm (version 1 has neither position nor norm)
-    holdout/                    a store of its own: contexts kept back from training, with, beside the above,
+    holdout/                    a store of its own: contexts kept back from training, with, in addition to the above,
         contexts-00000.safetensors   "token_ids", "document", "offset": int32, "attention": bool; [contexts, context]
 
 No file holds a time or a host, so that the same harvest always writes the same bytes.
@@ -61,7 +61,7 @@ class FileRecord:
 class HarvestSettings:
     """How a store was made.
 
-    `n_tokens` rows were asked for; a corpus that ran out gave fewer. Every `holdout_stride`-th context is set aside,
+    `n_tokens` rows were requested; a corpus that ran out gave fewer. Every `holdout_stride`-th context is set aside,
     starting with the first (0: none is). `shard_rows`: rows after which a shard is closed, at the end of a model batch.
     `tokens_digest`: a hash chain over the contexts that were read, which names the corpus as the model saw it.
     """

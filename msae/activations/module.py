@@ -35,13 +35,13 @@ class ModuleSource:
     `hook_name` or `hook_names`: submodules, by their names in `module.named_modules()` or as modules themselves. An
     output that is a tuple stands for its first tensor.
     `inputs`: examples found by number, all of one shape. An example that is a tuple stands for its first item (a data
-    set's image beside its label); a mapping becomes keyword arguments.
+    set's image and label); a mapping becomes keyword arguments.
     `feature_dim`: the dimension of a row in the output: −1 for transformers, 1 for convolutions (channels). All other
     dimensions but the first are positions: a row of numbers each. `name` is recorded as the model.
 
     There is no text: `contexts` reads no documents, and a row's `document` is its example's number, its `offset` its
     position in the output. The module is put in evaluation mode and run where its parameters are, without gradient,
-    and only as far as the last submodule asked for. Raises `SourceError` for a submodule it does not have, or an output
+    and only as far as the last submodule requested. Raises `SourceError` for a submodule it does not have, or an output
     that has no such rows.
     """
 
@@ -154,7 +154,7 @@ class ModuleSource:
 
 
 class _AllCaptured(Exception):  # noqa: N818
-    """Ends a pass whose remaining submodules nobody asked for."""
+    """Ends a pass whose remaining submodules are not needed."""
 
 
 def _example(item: Any) -> Any:

@@ -19,7 +19,7 @@ _SLACK_BYTES = 2**16
 
 @dataclass(frozen=True, kw_only=True)
 class HarvestRequest:
-    """What is asked of a harvest.
+    """What a harvest is to do.
 
     `n_tokens`: rows in the store. `holdout_tokens`: about as many rows more in the holdout (0: no holdout), in whole
     contexts spread evenly over the text. `shard_rows`: rows after which a shard is closed.
@@ -92,7 +92,7 @@ class HarvestPlan:
             f"harvest  {', '.join(self.hooks)} -> {self.path}",
             f"rows     {self.rows:,}{done} + {self.holdout_rows:,} held out, {self.dtype}",
             f"disk     {format_bytes(self.bytes_to_write)} to write, {format_bytes(self.bytes_free)} free",
-            f"memory   {format_bytes(self.bytes_memory)} for rows, beside the model",
+            f"memory   {format_bytes(self.bytes_memory)} for rows, in addition to the model",
             f"time     {seconds}{speed}",
         ]
 
@@ -106,7 +106,7 @@ def plan(
     rows_done: int = 0,
     tokens_per_second: float | None = None,
 ) -> HarvestPlan:
-    """The cost of harvesting every hook of `specs` as `request` asks, `rows_done` rows being there already."""
+    """The cost of harvesting every hook of `specs` as `request` has it, `rows_done` rows being there already."""
     itemsize = DTYPES[request.dtype].itemsize
     row_bytes = sum(spec.d_in * itemsize + _TOKEN_BYTES for spec in specs.values())
     held_out = request.n_tokens // (request.holdout_stride - 1) if request.holdout_stride else 0

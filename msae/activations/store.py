@@ -248,4 +248,4 @@ class ActivationStore:
 
     def _check_range(self, start: int, stop: int) -> None:
         if not 0 <= start <= stop <= self.n_rows:
-            raise StoreError(f"rows [{start}, {stop}) were asked of {self.path}, which has {self.n_rows}")
+            raise StoreError(f"rows [{start}, {stop}) were requested of {self.path}, which has {self.n_rows}")

@@ -2,8 +2,8 @@
 Bussmann et al. (arXiv 2503.17547).
 
 A root fires with its own probability. When a node that has children fires, exactly one of them fires with probability
-`child_rate`, and none otherwise: so a child never fires without its parent nor beside its sibling. A row is the sum of
-the directions of the features that fire, each times a non-negative magnitude, plus noise.
+`child_rate`, and none otherwise: so a child never fires without its parent, nor together with a sibling. A row is the
+sum of the directions of the features that fire, each times a non-negative magnitude, plus noise.
 
 Features are numbered by depth: first all roots, then the children of root 0, of root 1, …, then the next depth.
 """

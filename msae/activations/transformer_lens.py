@@ -113,7 +113,7 @@ class TransformerLensSource:
         if tokenizer is None or not tokenizer("text", add_special_tokens=False)["input_ids"]:
             raise SourceError(
                 f"the model {self.model.cfg.model_name!r} has no tokenizer: put its tokenizer.json and "
-                "tokenizer_config.json beside the weights (tokenizer.save_pretrained(folder))"
+                "tokenizer_config.json next to the weights (tokenizer.save_pretrained(folder))"
             )
         return tokenizer
 

@@ -18,7 +18,7 @@ class CorpusError(MsaeError):
 
 
 class SourceError(MsaeError):
-    """A model, hook or array cannot give the activations asked for."""
+    """A model, hook or array cannot give the activations requested."""
 
 
 class StoreError(MsaeError):
@@ -38,4 +38,4 @@ class TrainingError(MsaeError):
 
 
 class EvaluationError(MsaeError):
-    """A figure was asked for that the data at hand cannot give."""
+    """A figure was requested that the data cannot give."""

@@ -17,7 +17,7 @@ __all__ = ["Corpus", "CorpusReport", "corpus_report", "documents", "model_path"]
 def documents(split: Split = "heldout") -> Corpus:
     """The documents (`name`: the module's dotted name, `text`: its source) of one split, on this machine.
 
-    Can be iterated again and again, each time in the same order; files are read as they are asked for.
+    Can be iterated again and again, each time in the same order; files are read as they are needed.
 
     Raises:
         CorpusError: no such split, or too little Python source is installed.

@@ -46,7 +46,7 @@ PACKAGES = (
     *("scipy", "shellingham", "sympy", "tokenizers", "torch", "torchgen", "tqdm", "transformer_lens"),
     *("transformers", "typeguard", "typer", "tyro", "urllib3", "wadler_lindig", "wandb", "yaml"),
 )
-"""The packages read, beside the standard library: msae's dependencies and theirs. Absent ones are passed over."""
+"""Packages read after the standard library: msae's dependencies and theirs. Absent ones are passed over."""
 
 _SKIPPED_PARTS = frozenset({"test", "tests", "idle_test", "__pycache__", "site-packages", "dist-packages"})
 # Written by a program, or different on every machine: protobuf modules, plotly's schema classes, build settings.
@@ -109,7 +109,7 @@ def installed_roots() -> tuple[Root, ...]:
 class Corpus(Documents):
     """The documents of one split: iterate as often as you like, always in the same (hashed, so mixed) order.
 
-    Files are read as they are asked for. Those that cannot be read or decoded are skipped and counted in `report()`.
+    Files are read as they are needed. Those that cannot be read or decoded are skipped and counted in `report()`.
 
     Raises:
         CorpusError: no such split, or less than `min_bytes` of source found.

@@ -25,9 +25,9 @@ def ngram_probabilities(
         grams, counts = _count(_windows(train, n))
         contexts, first = np.unique(grams >> 8, return_index=True)
         totals, kinds = np.add.reduceat(counts, first), np.diff(first, append=len(grams))
-        asked = _windows(text, n)
-        seen = _lookup(grams, counts, asked)
-        total, kind = (_lookup(contexts, values, asked >> 8) for values in (totals, kinds))
+        wanted = _windows(text, n)
+        seen = _lookup(grams, counts, wanted)
+        total, kind = (_lookup(contexts, values, wanted >> 8) for values in (totals, kinds))
         shorter = p[n - 1 :]
         p[n - 1 :] = np.where(total > 0, (seen + kind * shorter) / np.maximum(total + kind, 1), shorter)
     return p
@@ -50,8 +50,8 @@ def _count(keys: Int[np.ndarray, " windows"]) -> tuple[Int[np.ndarray, " grams"]
 
 
 def _lookup(
-    keys: Int[np.ndarray, " grams"], values: Int[np.ndarray, " grams"], asked: Int[np.ndarray, " text"]
+    keys: Int[np.ndarray, " grams"], values: Int[np.ndarray, " grams"], wanted: Int[np.ndarray, " text"]
 ) -> Int[np.ndarray, " text"]:
-    """The value of each asked key among the sorted `keys`; 0 where it is absent."""
-    at = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
-    return np.where(keys[at] == asked, values[at], 0)
+    """The value of each key wanted among the sorted `keys`; 0 where it is absent."""
+    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[at] == wanted, values[at], 0)

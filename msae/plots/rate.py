@@ -24,9 +24,9 @@ from msae.plots.theme import (
 def rate_figure(series: Mapping[str, Records]) -> go.Figure:
     """The rows of table ``rate_distortion`` (several: by the name of their run) as curves of FVU and, where every
     series has it, of the cross-entropy lost, against bits a token."""
-    spoken = all(row["ce_recovered"] is not None for rows in series.values() for row in rows)
+    measured = all(row["ce_recovered"] is not None for rows in series.values() for row in rows)
     panels = [("Variance left unexplained by rounded codes", "FVU, log scale", _fvu)]
-    if spoken:
+    if measured:
         panels.append(("Cross-entropy lost with rounded codes", "1 − recovered, log scale", _lost))
     figure = make_subplots(rows=1, cols=len(panels), subplot_titles=[f"<b>{title}</b>" for title, _, _ in panels])
     for column, (_, label, value) in enumerate(panels, start=1):

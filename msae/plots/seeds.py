@@ -26,7 +26,7 @@ class Panel:
 
 
 def seeds_figure(panels: Sequence[Panel], groups: Sequence[str], *, title: str, columns: int = 2) -> go.Figure:
-    """`panels` with the `groups` side by side on their x axes, and the series of a group beside one another."""
+    """`panels` with the `groups` side by side on their x axes, and the series of a group next to each other."""
     lines = -(-len(panels) // columns)
     figure = make_subplots(
         rows=lines,

@@ -266,14 +266,14 @@ def _self_check(sae: SparseAutoencoder, path: Path, recorded: Sequence[LevelReco
     probe = _read_tensors(path / "probe.safetensors").get("x")
     if probe is None or probe.ndim != 2 or probe.shape[1] != sae.d_in:
         raise CheckpointError(f"{path / 'probe.safetensors'} does not hold rows of width {sae.d_in}: copy it again")
-    for measured, said in zip(_probe_figures(sae, probe), recorded, strict=True):
-        l0_off = abs(measured["l0"] - said.l0) > L0_TOLERANCE * max(1.0, said.l0)
-        fvu_off = abs(measured["fvu"] - said.fvu) > FVU_TOLERANCE * max(1e-3, said.fvu)
+    for measured, before in zip(_probe_figures(sae, probe), recorded, strict=True):
+        l0_off = abs(measured["l0"] - before.l0) > L0_TOLERANCE * max(1.0, before.l0)
+        fvu_off = abs(measured["fvu"] - before.fvu) > FVU_TOLERANCE * max(1e-3, before.fvu)
         if l0_off or fvu_off:
             raise CheckpointError(
-                f"{path} does not behave as when it was saved: at width {said.width} the probe rows give "
-                f"L0 {measured['l0']:.3f} (recorded {said.l0:.3f}) and FVU {measured['fvu']:.5f} "
-                f"(recorded {said.fvu:.5f}). Its weights were changed or damaged; copy it again, "
+                f"{path} does not behave as when it was saved: at width {before.width} the probe rows give "
+                f"L0 {measured['l0']:.3f} (recorded {before.l0:.3f}) and FVU {measured['fvu']:.5f} "
+                f"(recorded {before.fvu:.5f}). Its weights were changed or damaged; copy it again, "
                 "or load(path, check=False) to look at it as it is."
             )
 

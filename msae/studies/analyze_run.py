@@ -74,13 +74,13 @@ def analyze_run(
 ) -> Analysis:
     """Run every measurement on the first `tokens` rows and write all tables and ``analysis.json`` to ``run.results``.
 
-    `concepts`: a table of labels (`concepts.labels.given`), beside those of the text itself (`label_text`), for
+    `concepts`: a table of labels (`concepts.labels.given`), in addition to those of the text itself (`label_text`), for
     which the tokenizer is needed. They are probed on the first `concept_tokens` rows (0: not at all).
     `store`: None takes the store the run was trained on; `holdout` takes its holdout instead. `model`: where the model
     is, if it has moved: its tokenizer gives tokens their text, its unembedding the logits. Without it (activations of
     arrays, or a model that is not to be had) both are left out, which a note says.
 
-    Raises `EvaluationError` without a holdout where one is asked for, and what `collect` and opening the store raise.
+    Raises `EvaluationError` without a holdout where one is requested, and what `collect` and opening the store raise.
     """
     require(tokens > 0, "tokens", tokens, "at least one token")
     require(concept_tokens >= 0, "concept_tokens", concept_tokens, "a number of tokens, or 0 for no concepts")
@@ -134,7 +134,7 @@ def analyze_run(
 def _baselines(
     run: Run, collected: Collected, device: str | None, progress: bool, force: bool
 ) -> tuple[dict[str, Result], list[str]]:
-    """Splitting between the run's independent baselines on the same rows, if there are any, and what is to be said."""
+    """Splitting between the run's independent baselines on the same rows, if there are any, and notes."""
     baselines = independent_runs(run)
     if not baselines:
         return {}, []
@@ -161,7 +161,7 @@ def _baselines(
 def _concepts(
     collected: Collected, given: str | Path | None, n_tokens: int, progress: bool
 ) -> tuple[dict[str, Result], list[str]]:
-    """Probes and supervised absorption of the concepts there are, if there are any, and what is to be said."""
+    """Probes and supervised absorption of the concepts there are, if there are any, and notes."""
     n_rows = min(n_tokens, collected.codes.n_rows)
     if n_rows == 0:
         return {}, []
@@ -202,8 +202,8 @@ def _language(
     except MsaeError as error:
         if model is not None:
             raise
-        said = "The model could not be opened, so tokens have no text, and there are neither logits nor cross-entropies"
-        return None, None, None, [f"{said}: {error}"]
+        note = "The model could not be opened, so tokens have no text, and there are neither logits nor cross-entropies"
+        return None, None, None, [f"{note}: {error}"]
     text = TokenText(source.tokenizer)
     try:
         return text, source.direct_unembedding(spec.hook_name), source, []

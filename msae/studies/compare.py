@@ -103,7 +103,7 @@ def compare_runs(
 
     `runs`: runs, saved SAEs or their folders, or SAEs in memory; with a mapping, under names of your own. A sequence of
     them, or a folder of runs such as ``RUN/independent``, counts as one series: its SAEs, each of one level, stand
-    beside the levels of a nested one. The other settings are those of `compare_levels`.
+    next to the levels of a nested one. The other settings are those of `compare_levels`.
 
     Raises `ConfigError` for fewer than two SAEs, two of one name or none with a store, `MismatchError` when they do not
     read the same activations (with `force`, warns).

@@ -1,4 +1,4 @@
-"""A run beside others, kept with it: the tables of `compare_runs` in ``results/compare/NAME``, for the dashboard."""
+"""A run compared with others: the tables of `compare_runs` in ``results/compare/NAME``, for the dashboard."""
 
 from __future__ import annotations
 

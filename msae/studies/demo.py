@@ -83,10 +83,10 @@ def _store(source: TransformerLensSource, settings: DemoSettings, acts: Path, pr
         return harvest(source, documents, n_tokens=settings.harvest_tokens, path=acts, progress=progress)
     store = ActivationStore.open(acts)
     (spec,) = source.specs.values()
-    require_same_source(store.spec, spec, what=f"the store at {acts} and the demo asked for")
+    require_same_source(store.spec, spec, what=f"the store at {acts} and the demo requested")
     if store.manifest.harvest.n_tokens != settings.harvest_tokens:
         raise StoreError(
-            f"the store at {acts} was asked for {store.manifest.harvest.n_tokens:,} tokens, now it is "
+            f"the store at {acts} was made with {store.manifest.harvest.n_tokens:,} tokens requested, now it is "
             f"{settings.harvest_tokens:,}: use as many, or replace it (--replace), or name another (--store)"
         )
     return store

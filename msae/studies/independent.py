@@ -1,6 +1,6 @@
 """Independent baselines of a nested run: for every prefix width an `Unnested` SAE of that width, trained apart.
 
-Each reads the same batches as the nested run did, and is asked for the L0 that the prefix of its width measured. So
+Each reads the same batches as the nested run did, with the L0 that the prefix of its width measured as its target. So
 what differs is the nesting alone. They lie in ``RUN/independent/<width>``, each a run of its own.
 """
 
@@ -61,7 +61,7 @@ def independent_saes(run: Run, *, device: str = "cpu") -> dict[int, SparseAutoen
     Each has a seed of its own, drawn from the run's: with one seed for all, the directions of the narrow ones would
     begin as those of the wide ones.
 
-    Raises `ConfigError` for a run of one level, for ReLU (no L0 can be asked of it), and for a prefix that never fires.
+    Raises `ConfigError` for a run of one level, for ReLU (it has no target L0), and for a prefix that never fires.
     """
     nested, seed = run.sae, run.config["sae"]["seed"]
     if nested.n_levels == 1:
@@ -85,7 +85,7 @@ def independent_runs(run: Run) -> dict[int, Run]:
 
 
 def _asking_for(fn: ActivationFunction, level: LevelRecord) -> ActivationFunction:
-    """`fn` with the L0 recorded for `level` as what it asks for."""
+    """`fn` with the L0 recorded for `level` as its target."""
     if level.l0 == 0:
         raise ConfigError(f"the prefix of width {level.width} never fires: there is no L0 to match")
     if fn.target_l0() is None:

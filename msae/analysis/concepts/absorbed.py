@@ -13,7 +13,7 @@ latents* (see `probing.code_probes`):
                         on the logit ⟨w, x⟩ + b (integrated gradients of a linear function are exact: this is all of
                         it) the largest is negative, exceeds the second by 1.0, and is of a latent with cos_j ≥ 0.025
 ``chanin_2409``         the same with the model's own logit of the concept: see `spelled`
-``main_silent``         all main latents are off: what every definition but the second asks for first
+``main_silent``         all main latents are off: the first condition of every definition but the second
 
 Numbers are per token; a rate is their mean over the tokens on which the probe, rightly, says that the concept is there.
 """

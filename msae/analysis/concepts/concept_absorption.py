@@ -1,12 +1,12 @@
 """Absorption of labelled concepts at every level, by the published definitions.
 
 On the tokens of test documents that show a concept and on which the probe on the activations says so. Of a concept with
-known children (keyword, of which ``def`` is one) the same is asked of each child's tokens alone: where the latents of
+known children (keyword, of which ``def`` is one) the same is measured on each child's tokens: where the latents of
 the parent are off on them, and another carries the parent's direction, the child has absorbed it.
 
-The null asks the same of codes shifted within documents, with the token, the probe and the main latents as they are.
+The null model takes codes shifted within documents, with the token, the probe and the main latents as they are.
 
-``chanin_2409`` is asked of first letters alone, on words that the model spells when it is prompted to: see `spelled`.
+``chanin_2409`` is measured for first letters, on words that the model spells when prompted to: see `spelled`.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ _MEANS = "; ".join(
         "'probe_ablation': the main latents are off, and ablating one other lowers the probe's logit by 1.0 more than "
         "ablating any third",
         "'main_silent': the main latents are off",
-        "'chanin_2409': as 'probe_ablation', with the model's own logit of a word's first letter when asked for it",
+        "'chanin_2409': as 'probe_ablation', with the model's own logit of a word's first letter as it spells it",
     )
 )
 
@@ -48,7 +48,7 @@ CONCEPT_ABSORPTION = TableSpec(
     Column("n_tokens", pa.int32(), "tokens looked at: of test documents, with the concept, found by the probe; evenly "
            "spaced if there are more than the setting `tokens`. For 'chanin_2409' words of the tokenizer's vocabulary "
            "that the model spells, found by the probe"),
-    Column("n_tried", pa.int32(), "words of the letter that the model was asked to spell; 'chanin_2409' alone"),
+    Column("n_tried", pa.int32(), "words of the letter that the model was prompted to spell; 'chanin_2409' alone"),
     Column("n_spelled", pa.int32(), "of these, words it spells"),
     Column("absorbed", pa.float32(), "of these, absorbed (a sum of shares, for a fraction); null where not measured"),
     Column("rate", pa.float32(), "absorbed / n_tokens"),
@@ -76,7 +76,7 @@ CONCEPT_ABSORPTION_LEVELS = TableSpec(
         f"'{Status.OK}'; '{Status.FEW}': no concept has enough tokens; for 'chanin_2409' as in `concept_absorption`",
     ),
     Column("concepts", pa.int32(), "concepts (or pairs) averaged over"),
-    Column("n_tried", pa.int32(), "words that the model was asked to spell; 'chanin_2409' alone"),
+    Column("n_tried", pa.int32(), "words that the model was prompted to spell; 'chanin_2409' alone"),
     Column("n_spelled", pa.int32(), "of these, words it spells"),
     Column("rate", pa.float32(), "mean rate", digits=3, error="rate_error"),
     Column("rate_error", pa.float32(), "its standard error over concepts; null below two"),
@@ -138,21 +138,21 @@ def level_rows(labelled: Labelled, rows: list[dict], spelling: Spelling) -> Iter
     for level, family, of_children, definition in product(
         range(len(l0)), families, (False, True), (*DEFINITIONS, THROUGH_THE_MODEL)
     ):
-        asked = [
+        prompted = [
             row
             for row in rows
             if (row["level"], row["child"] is not None, row["definition"]) == (level, of_children, definition)
             and family in (ALL, row["family"])
         ]
-        if not asked:
+        if not prompted:
             continue
-        own = [row for row in asked if row["status"] == Status.OK]
+        own = [row for row in prompted if row["status"] == Status.OK]
         yield {
             "level": level,
             "family": family,
             "of_children": of_children,
             "definition": definition,
-            "status": Status.OK if own else _together([row["status"] for row in asked]),
+            "status": Status.OK if own else _together([row["status"] for row in prompted]),
             "concepts": len(own),
             **(_words(spelling) if definition == THROUGH_THE_MODEL else NO_WORDS),
             **{

@@ -1,4 +1,4 @@
-"""Absorption of first letters through the model: it is asked to spell words, and codes at their tokens are ablated.
+"""Absorption of first letters through the model: it is prompted to spell words, and codes at their tokens are ablated.
 
 ``chanin_2409`` (Chanin et al. 2024, arXiv:2409.14507): the test that `absorbed.ablation` makes, with the effects that
 ablating each code at the word's token has, by integrated gradients, on the logit of the right letter minus the mean
@@ -38,13 +38,13 @@ from msae.sae.codes import SparseCodes
 
 MAX_LOGITS = 1 << 26
 LEAST_SPELLED, TRIAL = 0.5, 64
-"""The share of words a model must spell for its logits to stand for letters, and how many it is asked for first."""
+"""The share of words a model must spell for its logits to stand for letters, and how many are tried first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spelling:
-    """What the model spells. `words`: those it does; None where it was not asked, for which `status` and `reason` say
-    why."""
+    """What the model spells. `words`: those it does; None where it was not prompted, for which `status` and `reason`
+    say why."""
 
     words: SpelledWords | None = None
     status: Status = Status.NO_MODEL
@@ -60,7 +60,7 @@ class Spelling:
 
 @torch.no_grad()
 def spell_words(labelled: Labelled, *, most: int, batch_size: int = 32) -> Spelling:
-    """Ask the labelled rows' model for the first letters of up to `most` words a letter (0: it is not asked)."""
+    """Prompt the labelled rows' model for the first letters of up to `most` words a letter (0: not at all)."""
     source, sae, seed = labelled.source, labelled.sae, labelled.probes.settings.seed
     if most == 0 or not isinstance(source, TransformerLensSource) or not source.has_language_head:
         return Spelling()
@@ -82,7 +82,7 @@ def spell_words(labelled: Labelled, *, most: int, batch_size: int = 32) -> Spell
 class SpelledWords:
     """The words a model spells, with the activations and codes at their tokens.
 
-    `tried`: how many it was asked for, by letter. `x`: (words, d_in). `codes`: of all latents; `order`: whose codes a
+    `tried`: how many were tried, by letter. `x`: (words, d_in). `codes`: of all latents; `order`: whose codes a
     word is given for the null. `size`: prompts run at once.
     """
 
@@ -116,7 +116,7 @@ class SpelledWords:
         progress: bool = False,
     ) -> SpelledWords:
         """Ask for the prompts' letters, in an order drawn by `seed`, and keep those of which the right one has the
-        largest logit. A model that hardly spells any of the first `TRIAL` is asked for no more."""
+        largest logit. A model that hardly spells any of the first `TRIAL` is given no more."""
         prompts = prompts.select(torch.from_numpy(numpy_stream(seed, "spelling/order").permutation(len(prompts))))
         spelled, x = torch.zeros(0, dtype=torch.bool), torch.zeros(0, sae.d_in, device=sae.device, dtype=sae.dtype)
         with bar("ask for letters", len(prompts), shown=progress) as advance, torch.no_grad():
@@ -151,7 +151,7 @@ class SpelledWords:
         return len(self.prompts) >= LEAST_SPELLED * sum(self.tried.values())
 
     def counts(self, letter: str | None = None) -> dict[str, int]:
-        """How many words (of `letter`) the model was asked for, and how many of these it spells."""
+        """How many words (of `letter`) the model was given, and how many of these it spells."""
         if letter is None:
             return {"n_tried": sum(self.tried.values()), "n_spelled": len(self.prompts)}
         return {"n_tried": self.tried.get(letter, 0), "n_spelled": len(self.of_letter(letter))}
@@ -179,12 +179,12 @@ class SpelledWords:
         """Which of `words` are absorbed at a level, and the latent whose ablation changes the logit most."""
         codes = self.codes_at(words, level, null=null)
         effect = np.zeros(codes.value.shape)
-        asked = np.flatnonzero(silent(codes, main))  # where a main latent fires, nothing is absorbed
-        gradient = self._mean_gradients(words[asked], level, null)
-        latent = torch.from_numpy(codes.latent[asked]).to(self.sae.device)
+        silent_words = np.flatnonzero(silent(codes, main))  # where a main latent fires, nothing is absorbed
+        gradient = self._mean_gradients(words[silent_words], level, null)
+        latent = torch.from_numpy(codes.latent[silent_words]).to(self.sae.device)
         directions = self.sae.W_dec.detach()[latent].double().cpu().numpy()
         along = np.einsum("tid,td->ti", directions, gradient)
-        effect[asked] = -codes.value[asked] * along
+        effect[silent_words] = -codes.value[silent_words] * along
         return ablation(codes, cosine, effect, main)
 
     def codes_at(self, words: Int[np.ndarray, " n"], level: int, *, null: bool = False) -> TokenCodes:

@@ -38,7 +38,7 @@ fit."""
 
 @dataclass(frozen=True, kw_only=True)
 class SpellingPrompts:
-    """Prompts of one length. `contexts`: they end where the letter is asked for. `place`: the column of the word's
+    """Prompts of one length. `contexts`: they end where the letter comes next. `place`: the column of the word's
     token. `letter`: of each word, as a place in `letters`. `answers`: the token of each letter."""
 
     contexts: ContextBatch
@@ -96,7 +96,7 @@ def spelling_prompts(read: Reader, texts: Sequence[str], *, most: int, longest: 
         if len(answers) >= 2 and len(drawn) >= 2:
             return _prompts(read, {word: words[word] for word in drawn}, answers, longest, seed)
     raise EvaluationError(
-        f"the tokenizer has {n_letters} letters and {n_words} words that are one token each where they are asked for: "
+        f"the tokenizer has {n_letters} letters and {n_words} words that are one token each in the prompt: "
         "two are needed"
     )
 
@@ -115,16 +115,16 @@ def _prompts(read: Reader, words: dict[str, int], answers: dict[str, int], longe
     first = names[0]
     n_after = read(first + ASKS).token_ids.shape[1] - read(first).token_ids.shape[1]
     texts = ["".join(map(_line, _examples(names, word, n_examples, seed))) + word + ASKS for word in names]
-    asked = dict(zip(names, map(read, texts), strict=True))
-    length = Counter(context.token_ids.shape[1] for context in asked.values()).most_common(1)[0][0]
+    prompts = dict(zip(names, map(read, texts), strict=True))
+    length = Counter(context.token_ids.shape[1] for context in prompts.values()).most_common(1)[0][0]
     place = length - n_after - 1
     kept = {
         word: context
-        for word, context in asked.items()
+        for word, context in prompts.items()
         if context.token_ids.shape[1] == length and int(context.token_ids[0, place]) == words[word]
     }
     if not kept:
-        raise EvaluationError("the tokenizer splits every word where it is asked for: none is one token there")
+        raise EvaluationError("the tokenizer splits every word in the prompt: none is one token there")
     letters = "".join(answers)
     return SpellingPrompts(
         contexts=_stacked(list(kept.values())),
@@ -152,17 +152,17 @@ def _answers(read: Reader, words: Sequence[str], texts: Sequence[str]) -> dict[s
     """The token that each letter is as an answer, of those letters that are one."""
     out: dict[str, int] = {}
     for word in words[:1]:
-        asked = read(word + ASKS).token_ids[0]
+        prompt = read(word + ASKS).token_ids[0]
         for letter in ascii_lowercase:
             answered = read(f"{word}{ASKS} {letter.upper()}").token_ids[0]
-            whole = len(answered) == len(asked) + 1 and torch.equal(answered[:-1], asked)
+            whole = len(answered) == len(prompt) + 1 and torch.equal(answered[:-1], prompt)
             if whole and texts[int(answered[-1])].strip() == letter.upper():
                 out[letter] = int(answered[-1])
     return out
 
 
 def _fit(read: Reader, words: Sequence[str], longest: int) -> int:
-    """How many examples fit before a word asked for."""
+    """How many examples fit before the last word."""
     bare, one = (read(lines + words[0] + ASKS).token_ids.shape[1] for lines in ("", _line(words[1])))
     fit = min(EXAMPLES, len(words) - 1, (longest - bare) // max(one - bare, 1))
     if fit < 1:

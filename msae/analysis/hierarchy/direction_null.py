@@ -53,7 +53,7 @@ def cosine_null(directions: Float[Tensor, "n d_in"], quantile: float, *, seed: i
 @dataclass(frozen=True, kw_only=True)
 class NearestNull:
     """Two groups of the null. `least`: the 99.9th percentile of the cosine of a direction of one with its nearest of
-    the other, the larger of both ways. `expected`: pairs a draw that are each other's nearest and nearer than that."""
+    the other, the larger of the two. `expected`: pairs a draw that are each other's nearest and nearer than that."""
 
     least: float
     expected: float

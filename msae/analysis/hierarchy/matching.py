@@ -8,7 +8,7 @@ hand, of
     co-firing  phi, Pearson's correlation of firing, of the best partner among shifted codes
 
 How many matches chance gives then is counted on draws of the nulls (for co-firing, on another draw than gave the
-percentile) and stands beside the count. Latents that never fire are left out; those that fire on fewer than
+percentile) and is given with the count. Latents that never fire are left out; those that fire on fewer than
 `min_tokens` rows are not matched by co-firing.
 """
 
@@ -210,8 +210,8 @@ def _chance(
     out = {}
     for g, h in combinations(range(int(group.max()) + 1), 2):
         near = by_direction.get((g, h))
-        ways = [phi for x, y in ((g, h), (h, g)) if len(phi := first.between(group, x, y).phi)]
-        least_phi = max(float(np.quantile(phi, QUANTILE)) for phi in ways) if ways else None
+        phis = [phi for x, y in ((g, h), (h, g)) if len(phi := first.between(group, x, y).phi)]
+        least_phi = max(float(np.quantile(phi, QUANTILE)) for phi in phis) if phis else None
         by_firing = 0 if least_phi is None else second.mutual(group, g, h, least_phi)
         out[g, h] = Chance(
             least_cosine=near.least if near else None,

@@ -111,7 +111,7 @@ class Splitting:
 
     def run(self, collected: Collected) -> Result:
         """Tables ``splitting`` (a parent and a later level, or all), ``splitting_levels`` (a pair of levels) and
-        ``splitting_tokens`` (tokens of a parent beside its children)."""
+        ``splitting_tokens`` (tokens of a parent with its children)."""
         rows, levels = split(collected, self.conditional)
         all_later = [row for row in rows if row["child_level"] == ALL_LATER]
         summary = {

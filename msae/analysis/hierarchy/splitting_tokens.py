@@ -1,4 +1,4 @@
-"""Tokens of a parent beside its children: some that each child takes, and some that no child covers."""
+"""Tokens of a parent with its children: some that each child takes, and some that no child covers."""
 
 from __future__ import annotations
 

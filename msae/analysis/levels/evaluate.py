@@ -88,7 +88,13 @@ def evaluate_levels(
     if losses is None:
         notes.append("The source has no language head: CE and KL do not apply.")
     return _table(
-        meter, losses, n_asked=n_tokens, notes=notes, n_contexts=sum(map(len, contexts)), model=spec.model, hook=hook
+        meter,
+        losses,
+        n_requested=n_tokens,
+        notes=notes,
+        n_contexts=sum(map(len, contexts)),
+        model=spec.model,
+        hook=hook,
     )
 
 
@@ -124,7 +130,7 @@ def evaluate_rows(
     return _table(
         meter,
         None,
-        n_asked=n_tokens or n_rows,
+        n_requested=n_tokens or n_rows,
         notes=["Activations alone, no model: CE and KL do not apply."],
         model=stored.model if stored else "",
         hook=stored.hook_name if stored else "",
@@ -168,7 +174,7 @@ def _table(
     meter: LevelMeter,
     losses: LossMeter | None,
     *,
-    n_asked: int,
+    n_requested: int,
     notes: list[str],
     model: str,
     hook: str,
@@ -177,8 +183,8 @@ def _table(
     figures = meter.figures()
     on_model, more_notes = losses.figures() if losses else ([{} for _ in figures], [])
     notes = [*notes, *more_notes]
-    if meter.n_rows < n_asked:
-        notes.append(f"{n_asked:,} tokens were asked for; there were {meter.n_rows:,}.")
+    if meter.n_rows < n_requested:
+        notes.append(f"{n_requested:,} tokens were requested; there were {meter.n_rows:,}.")
     rows = []
     for level, rate, loss in zip(figures, meter.rate(), on_model, strict=True):
         values: dict[str, Any] = {n: _finite_or_none(value) for n, value in {**vars(level), **rate, **loss}.items()}

@@ -93,7 +93,7 @@ class RateDistortion:
         frontier = on_frontier(*(np.array([record[name] for record in records]) for name in ("bits", "fvu")))
         for record, best in zip(records, frontier.tolist(), strict=True):
             s, level = record.pop("s"), record["level"]
-            spoken = losses is not None and not few
+            measured = losses is not None and not few
             rows.append(
                 {
                     **({name: None for name in record} if few else record),
@@ -103,8 +103,8 @@ class RateDistortion:
                     "step": steps[s],
                     "step_over_rms": self.steps[s],
                     "on_frontier": None if few else best,
-                    "ce": float(losses.rounded[s, level]) if losses and spoken else None,
-                    "ce_recovered": losses.recovered(s, level) if losses and spoken else None,
+                    "ce": float(losses.rounded[s, level]) if losses and measured else None,
+                    "ce_recovered": losses.recovered(s, level) if losses and measured else None,
                 }
             )
         summary: dict[str, Figure] = {

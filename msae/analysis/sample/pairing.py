@@ -23,8 +23,8 @@ def shared_hook(
     trained_on = sae.source.hook_name if sae.source else None
     name = hook_name or (trained_on if trained_on in hooks else None) or (hooks[0] if len(hooks) == 1 else None)
     if name not in hooks:
-        asked = f"there is no hook {name!r}{nearest(name, hooks)}" if name else "hook_name is needed"
-        raise ConfigError(f"{asked}; the source has {hooks}")
+        problem = f"there is no hook {name!r}{nearest(name, hooks)}" if name else "hook_name is needed"
+        raise ConfigError(f"{problem}; the source has {hooks}")
     spec = source.specs[name]
     if spec.d_in != sae.d_in:
         raise MismatchError(f"the SAE reads d_in = {sae.d_in} numbers, {name} of {spec.model} has {spec.d_in}")

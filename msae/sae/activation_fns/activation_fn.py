@@ -1,6 +1,6 @@
 """What an activation function is, and all that it owns. To add one: a class and an entry in `ACTIVATION_FNS`.
 
-Each is a frozen config with pure functions: it holds no tensor. θ lies in the SAE. No other file asks which class it
+Each is a frozen config with pure functions: it holds no tensor. θ lies in the SAE. No other file tests which class it
 has before it; `docs/extending/activation_fns.md` says how one is written.
 """
 
@@ -62,8 +62,8 @@ class ActivationFunction(ABC):
     """Chooses codes f from pre-activations z = (x − b_dec) W_enc + b_enc. A kept code is positive and equals its z.
 
     `learns_threshold`: θ has a gradient. `threshold_from_batches`: θ follows the codes of training, and is calibrated
-    at its end. `has_penalty`: the loss has a term of its own. `l0_setting`: the field that asks for an L0, if one does;
-    `whole_l0`: only a whole number of codes can be asked for. `saelens`: the architecture under which SAELens 6 opens a
+    at its end. `has_penalty`: the loss has a term of its own. `l0_setting`: the field of the target L0, if any;
+    `whole_l0`: the target L0 is a whole number. `saelens`: the architecture under which SAELens 6 opens a
     saved SAE; None: it has none for it, refuses the folder, and msae alone opens it.
     """
 
@@ -93,7 +93,7 @@ class ActivationFunction(ABC):
 
     @classmethod
     def settings(cls) -> dict[str, dataclasses.Field[Any]]:
-        """The fields beside `l0_setting`, by the names of their flags."""
+        """The fields other than `l0_setting`, by the names of their flags."""
         own = [each for each in dataclasses.fields(cls) if each.name != cls.l0_setting]
         return {each.metadata.get("flag") or each.name: each for each in own}
 
@@ -173,16 +173,16 @@ class ActivationFunction(ABC):
         """θ after a batch whose smallest code was `smallest`, where it follows the batches."""
         return threshold
 
-    # The L0 asked for.
+    # The target L0.
 
     def target_l0(self) -> float | None:
-        """The L0 asked for, or None where none is."""
+        """The target L0, or None where there is none."""
         return None if self.l0_setting is None else float(getattr(self, self.l0_setting))
 
     def with_l0(self: Fn, l0: int | float) -> Fn:
-        """The same, asking for another L0 (rounded where only whole numbers can be asked for, to one at least).
+        """The same with another target L0 (rounded where it must be whole, to one at least).
 
-        Raises `ConfigError` where no L0 can be asked for.
+        Raises `ConfigError` where there is no target L0.
         """
         if self.l0_setting is None:
             raise ConfigError(f"{self} has no L0 to ask for: its L0 follows from its other settings")
@@ -191,7 +191,7 @@ class ActivationFunction(ABC):
     def for_prefix(self: Fn, width: int, l0: float | None) -> Fn:
         """What the prefix of `width` latents has when cut off, of which an L0 of `l0` was measured (None: unknown).
 
-        Where each latent is chosen apart from the others, the prefix keeps its codes and only the L0 asked for changes;
+        Where each latent is chosen apart from the others, the prefix keeps its codes and only the target L0 changes;
         else it can't do without the measured L0: `CheckpointError`.
         """
         if self.l0_setting is None:

@@ -31,7 +31,7 @@ class DictionaryLearning(Format):
     name = "dictionary_learning"
 
     def recognises(self, path: Path) -> bool:
-        """An ``ae.pt`` with the trainer's ``config.json`` beside it or one folder up."""
+        """An ``ae.pt`` with the trainer's ``config.json`` next to it or one folder up."""
         weights, config = _files(path)
         return weights is not None and config is not None
 

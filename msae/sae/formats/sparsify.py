@@ -27,7 +27,7 @@ class Sparsify(Format):
     name = "sparsify"
 
     def recognises(self, path: Path) -> bool:
-        """``sae.safetensors`` beside ``cfg.json``."""
+        """``sae.safetensors`` next to ``cfg.json``."""
         return (path / WEIGHTS).is_file() and (path / "cfg.json").is_file()
 
     def read(self, path: Path) -> ForeignSae:

@@ -144,7 +144,7 @@ def test_whole_contexts_up_to_n_tokens(toys, bigram):
     sae = toys.pair_sae(6)
     sample = evaluated(sae, bigram, WORDS, n_tokens=9).sample
     assert (sample.n_tokens, sample.n_contexts) == (16, 2)
-    assert not any("asked for" in note for note in sample.notes)
+    assert not any("requested" in note for note in sample.notes)
     assert any("does not say what it was trained on" in note for note in sample.notes)
     sae.source = bigram.specs["embed"]
     assert not any("trained on" in note for note in evaluated(sae, bigram, WORDS).sample.notes)
@@ -153,7 +153,7 @@ def test_whole_contexts_up_to_n_tokens(toys, bigram):
 def test_fewer_tokens_than_asked_is_said(toys, bigram):
     table = evaluated(toys.pair_sae(6), bigram, WORDS, n_tokens=100_000)
     assert table.sample.n_tokens == 41
-    assert "100,000 tokens were asked for; there were 41." in table.sample.notes
+    assert "100,000 tokens were requested; there were 41." in table.sample.notes
 
 
 def test_without_a_language_head_ce_does_not_apply(toys, bigram):

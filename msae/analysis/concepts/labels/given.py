@@ -146,10 +146,10 @@ def _rows_at(
     if (offset < 0).any():
         raise EvaluationError(f"offset {int(offset.min())}: tokens are counted from 0")
     step = int(max(offset.max(), own_offset.max())) + 1
-    own, asked = own_document.astype(np.int64) * step + own_offset, document * step + offset
+    own, wanted = own_document.astype(np.int64) * step + own_offset, document * step + offset
     order = np.argsort(own, kind="stable")
-    place = np.minimum(np.searchsorted(own[order], asked), len(own) - 1)
-    return np.where(own[order][place] == asked, order[place], -1)
+    place = np.minimum(np.searchsorted(own[order], wanted), len(own) - 1)
+    return np.where(own[order][place] == wanted, order[place], -1)
 
 
 def _rows_of_characters(

@@ -52,12 +52,12 @@ def nested(concepts: Sequence[Concept], shown: Mapping[str, Bool[np.ndarray, " r
     """
     by_name = {concept.name: concept for concept in concepts}
 
-    def settled(concept: Concept) -> np.ndarray:
+    def confirmed(concept: Concept) -> np.ndarray:
         own = shown[concept.name] & shown[concept.within]
-        return own & settled(by_name[concept.parent]) if concept.parent in by_name else own
+        return own & confirmed(by_name[concept.parent]) if concept.parent in by_name else own
 
     rows = {name: np.flatnonzero(own) for name, own in shown.items()}
-    rows |= {concept.name: np.flatnonzero(settled(concept)) for concept in concepts}
+    rows |= {concept.name: np.flatnonzero(confirmed(concept)) for concept in concepts}
     n_rows = len(next(iter(shown.values())))
     return Labels(concepts=tuple(concepts), rows=rows, n_rows=n_rows, notes=notes)
 

@@ -133,8 +133,8 @@ class _Group:
                 yield counted
                 continue
             probe, scores, null = fitted.pop(0)
-            said = scores > 0
-            score = self._score(said, own)
+            predicted = scores > 0
+            score = self._score(predicted, own)
             yield replace(
                 counted,
                 status=Status.OK if score.f1 > self.settings.least_f1 else Status.WEAK,
@@ -142,7 +142,7 @@ class _Group:
                 bias=float(probe.bias[0]),
                 score=score,
                 null=null,
-                hits=self.row[own & said & self.is_test],
+                hits=self.row[own & predicted & self.is_test],
             )
 
     def _enough(self, positive: Bool[np.ndarray, " rows"]) -> bool:
@@ -184,9 +184,9 @@ class _Group:
             for c in range(n)
         ]
 
-    def _score(self, said: Bool[np.ndarray, " rows"], positive: Bool[np.ndarray, " rows"]) -> Score:
+    def _score(self, predicted: Bool[np.ndarray, " rows"], positive: Bool[np.ndarray, " rows"]) -> Score:
         test = self.is_test
-        return self.documents.score(said[test], positive[test], self.document[test])
+        return self.documents.score(predicted[test], positive[test], self.document[test])
 
     def _read(self, row: Int[np.ndarray, " n"]) -> Float[Tensor, "n d_in"]:
         parts = []

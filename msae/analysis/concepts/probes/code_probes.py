@@ -136,7 +136,7 @@ class _Group:
 
 
 class _Ladder:
-    """The sparse probes of one labelling at one level, each made when it is asked for."""
+    """The sparse probes of one labelling at one level, each made when it is first used."""
 
     def __init__(self, group: _Group, positive: Bool[np.ndarray, " rows"], width: int) -> None:
         self.group, self.positive = group, positive

@@ -47,15 +47,15 @@ class Documents:
         document: Int[np.ndarray, " rows"],
     ) -> Score:
         """Of predictions on test rows, of which at least one is positive; `document`: of each row."""
-        hit, said, true = (
+        hit, predicted, true = (
             np.bincount(document[which], minlength=len(self.is_test))
             for which in (predicted & positive, predicted, positive)
         )
-        n_hit, n_said, n_true = int(hit.sum()), int(said.sum()), int(true.sum())
+        n_hit, n_predicted, n_true = int(hit.sum()), int(predicted.sum()), int(true.sum())
         return Score(
-            f1=2 * n_hit / (n_said + n_true),
-            error=self.error(2 * hit, said + true),
-            precision=n_hit / n_said if n_said else 0.0,
+            f1=2 * n_hit / (n_predicted + n_true),
+            error=self.error(2 * hit, predicted + true),
+            precision=n_hit / n_predicted if n_predicted else 0.0,
             recall=n_hit / n_true,
         )
 
