@@ -266,7 +266,7 @@ class _Harvest:
         except (StoreError, DiskError) as error:
             raise StoreError(
                 f"the harvest into {self.root} stopped at row {self.rows_done:,} of {self.request.n_tokens:,}: {error} "
-                "What was written before is kept: free some space and run the same harvest again to go on."
+                "What was written before is kept: free some space and run the same harvest again to continue."
             ) from error
 
 

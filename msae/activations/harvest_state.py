@@ -1,4 +1,4 @@
-"""How far a harvest is, as kept on disk after every shard: what a harvest called again goes on from."""
+"""How far a harvest is, as kept on disk after every shard: what a harvest called again continues from."""
 
 from __future__ import annotations
 

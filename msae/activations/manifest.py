@@ -1,4 +1,4 @@
-"""The folder of an activation store: its manifest, the names of its files, and what a broken one is told.
+"""The folder of an activation store: its manifest, the names of its files, and the advice for a broken one.
 
 ::
 
@@ -190,7 +190,7 @@ def _require_finished(path: Path) -> None:
     if not path.is_dir():
         raise StoreError(f"there is no activation store at {path}: make one with harvest(..., path={str(path)!r})")
     if (path / PROGRESS).is_file() or (path.parent / PROGRESS).is_file():
-        raise StoreError(f"the store at {path} is unfinished: run the same harvest again, it goes on where it stood")
+        raise StoreError(f"the store at {path} is unfinished: run the same harvest again, and it continues")
     inside = sorted(entry.name for entry in path.iterdir() if holds_store(entry))
     if inside:
         raise StoreError(f"{path} holds {len(inside)} stores, one a hook: open one of {inside}")

@@ -79,7 +79,7 @@ def arrives(added: Float[Tensor, " d_model"], came: Float[Tensor, " d_model"]) -
 
 
 def direct_unembedding(source: TransformerLensSource, hook_name: str) -> Float[Tensor, "d_in vocab"]:
-    """The matrix from directions at a hook to what they say to the logits directly, float32, a factor apart.
+    """The matrix from directions at a hook to their direct effect on logits, float32, a factor apart.
 
     Raises `SourceError` without a language head, and where the hook's space is not the residual stream's.
     """

@@ -86,7 +86,7 @@ class ActivationSource(Protocol):
 
 @runtime_checkable
 class PatchableSource(ActivationSource, Protocol):
-    """A source whose model goes on from the hook to logits: what evaluation and steering need."""
+    """A source whose model continues from the hook to logits: what evaluation and steering need."""
 
     @property
     def has_language_head(self) -> bool:

@@ -140,7 +140,7 @@ class TransformerLensSource:
         return self.model.W_U.detach() if self.has_language_head else None
 
     def direct_unembedding(self, hook_name: str) -> Float[Tensor, "d_in vocab"]:
-        """The matrix from directions at a hook to what they say to the logits directly: into the residual stream,
+        """The matrix from directions at a hook to their direct effect on logits: into the residual stream,
         through the final norm's gain (centred for a layer norm), into the unembedding; the norm's scale is left out.
 
         Raises `SourceError` without a language head, and where the hook's space is not the residual stream's.

@@ -34,7 +34,7 @@ _PADDING = {"token_ids": 0, "document": -1, "offset": -1, "attention": False}
 
 @dataclass(frozen=True, kw_only=True)
 class WriterState:
-    """What a `StoreWriter` needs to go on after its last flush. Sums as hex, so exact."""
+    """What a `StoreWriter` needs to continue after its last flush. Sums as hex, so exact."""
 
     shard_rows: tuple[int, ...]
     context_rows: tuple[int, ...]
@@ -168,7 +168,7 @@ class StoreWriter:
         write_json(self.path / MANIFEST, values)
 
     def state(self) -> WriterState:
-        """What `restore` needs to go on after the last flush."""
+        """What `restore` needs to continue after the last flush."""
         return WriterState(
             shard_rows=tuple(self.shard_rows),
             context_rows=tuple(self.context_rows),
@@ -188,9 +188,7 @@ class StoreWriter:
         wrong = [name for name, record in self.files.items() if not _is_of_size(self.path / name, record.bytes)]
         if wrong or any(len(values) != self.spec.d_in for values in sums):
             what = wrong[0] if wrong else "its progress"
-            raise StoreError(
-                f"cannot go on with the harvest in {self.path}: {what} is not as it was written. {RESTORE}"
-            )
+            raise StoreError(f"cannot continue the harvest in {self.path}: {what} is not as it was written. {RESTORE}")
         self._sum, self._sum_of_squares, self._sum_of_errors = sums
 
     def _norm_summary(self) -> NormSummary:

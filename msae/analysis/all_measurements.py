@@ -16,7 +16,7 @@ from msae.analysis.tables import TableSpec
 from msae.analysis.truth.ground_truth import TRUTH_TABLES
 
 MEASUREMENTS: tuple[type[Measurement], ...] = (Tree, Splitting, Absorption, LevelPairs, RateDistortion, Explanations)
-"""Of a sample. `LABELLED_MEASUREMENTS`: of labelled rows; `INDEPENDENT_MEASUREMENTS`: of SAEs trained apart."""
+"""Of a sample. `LABELLED_MEASUREMENTS`: of labelled rows; `INDEPENDENT_MEASUREMENTS`: of SAEs trained independently."""
 
 INDEPENDENT_MEASUREMENTS: tuple[type[IndependentSplitting], ...] = (IndependentSplitting,)
 

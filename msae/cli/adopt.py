@@ -18,7 +18,7 @@ class Adopt:
     """
 
     path: Positional[Path]
-    """The SAE: a folder, or an ae_STEP.pt. Its format is told from its files; nothing is copied."""
+    """The SAE: a folder, or an ae_STEP.pt. Its format is recognised from its files; nothing is copied."""
     store: Path
     """Activations of the hook it was trained on (msae harvest makes them)."""
     out: Path

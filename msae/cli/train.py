@@ -73,7 +73,7 @@ class Train:
         existing = Run(self.out)
         if existing.folder.is_run and not (self.resume or self.replace):
             state = "a finished" if existing.is_finished else "an unfinished"
-            resume = "" if existing.is_finished else "go on with it: add --resume; "
+            resume = "" if existing.is_finished else "continue it: add --resume; "
             raise ConfigError(
                 f"{self.out} holds {state} run ({resume}start over: add --replace; or choose another --out)"
             )
@@ -122,7 +122,7 @@ class Train:
             device = torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError, NotImplementedError) as error:
-            raise ConfigError(f"--device {self.device}: not to be had here ({str(error).splitlines()[0]})") from error
+            raise ConfigError(f"--device {self.device}: not available here ({str(error).splitlines()[0]})") from error
         return device
 
     def _nesting(self) -> Nesting:

@@ -34,7 +34,7 @@ class CheckpointError(MsaeError):
 
 
 class TrainingError(MsaeError):
-    """Training cannot go on: a loss that is not finite, a batch that does not fit, a level with no live latent."""
+    """Training cannot continue: a loss that is not finite, a batch that does not fit, a level with no live latent."""
 
 
 class EvaluationError(MsaeError):

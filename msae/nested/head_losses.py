@@ -1,4 +1,4 @@
-"""What every prefix of a `MatryoshkaHead` is trained for: telling classes apart, or keeping the rows' similarities."""
+"""What every prefix of a `MatryoshkaHead` is trained for: distinguishing classes, or keeping the rows' similarities."""
 
 from __future__ import annotations
 

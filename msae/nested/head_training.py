@@ -1,4 +1,4 @@
-"""Training a `MatryoshkaHead` on an array or a store; with a folder it goes on where it was stopped."""
+"""Training a `MatryoshkaHead` on an array or a store; with a folder it continues where it was stopped."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def train_head(
     path: str | Path | None = None,
     progress: Progress | None = None,
 ) -> MatryoshkaHead:
-    """Train a head on `rows`, and save it at `path` (None: nowhere). Called again after a kill it goes on.
+    """Train a head on `rows`, and save it at `path` (None: nowhere). Called again after a kill it continues.
 
     `labels`: the class of every row, in order, for the objective ``classes``; rows whose label is None are left out,
     and those of a store are read into memory. For ``cosines`` a store is streamed.

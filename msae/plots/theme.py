@@ -14,7 +14,7 @@ from msae.plots.colors import NAMED
 
 BLUE, ORANGE, GREEN, PURPLE, SKY = NAMED[:5]
 PALETTE = (*NAMED[:6], "#000000")
-"""Okabe and Ito's colours, told apart with any colour vision; figures also differ in marker and dash."""
+"""Okabe and Ito's colours, distinguishable with any colour vision; figures also differ in marker and dash."""
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star")

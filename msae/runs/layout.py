@@ -4,7 +4,7 @@
 
     config.json              the SAE's shape, the training settings, the store: enough to repeat the run
     metrics.jsonl            a line of figures every few steps
-    resume/                  the state to go on from; only while the run is unfinished
+    resume/                  the state to continue from; only while the run is unfinished
     sae/                     the trained SAE (SAELens' layout); its presence makes the run a finished one
     results/                 tables (Parquet), figures and records of msae eval and msae analyze
         compare/NAME/        one comparison with other runs (msae compare)
@@ -92,7 +92,7 @@ class RunFolder:
 
     @property
     def resume(self) -> Path:
-        """The folder of the state to go on from."""
+        """The folder of the state to continue from."""
         return self.path / "resume"
 
     @property

@@ -204,7 +204,7 @@ def _rates(saes: Sequence[SparseAutoencoder], tables: Sequence[CodeTable], store
 
 
 def _model(store: ActivationStore) -> tuple[ActivationSource | None, list[str]]:
-    """The model the store records, and a note where it is not to be had."""
+    """The model the store records, and a note where it is not available."""
     if store.spec.kind != "transformer_lens":
         return None, []
     from msae.activations.reopen import reopen

@@ -1,4 +1,4 @@
-"""Independent baselines of a nested run: for every prefix width an `Unnested` SAE of that width, trained apart.
+"""Independent baselines of a nested run: for every prefix width an `Unnested` SAE of that width, trained independently.
 
 Each reads the same batches as the nested run did, with the L0 that the prefix of its width measured as its target. So
 what differs is the nesting alone. They lie in ``RUN/independent/<width>``, each a run of its own.
@@ -29,7 +29,7 @@ def train_independent(
 ) -> dict[int, Run]:
     """Train what is missing of the baselines of a finished run, from one reading of the store; they come by width.
 
-    `store`: where the run's store is, if it has moved. Called again after a kill, it goes on where it stood.
+    `store`: where the run's store is, if it has moved. Called again after a kill, it continues where it stopped.
 
     Raises `CheckpointError` while the run is unfinished, `MismatchError` when the store has other rows, and
     `ConfigError` for a run of one level, one with no L0 to ask for, or baselines there of other settings.

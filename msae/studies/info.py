@@ -71,7 +71,7 @@ def _run(run: Run) -> str:
     results = sorted(run.results.glob("[!.]*"))
     lines = {
         "begun by": _version(run.version),
-        "state": "finished" if run.is_finished else "unfinished: the same training command with --resume goes on",
+        "state": "finished" if run.is_finished else "unfinished: the same training command with --resume continues it",
         "tokens": f"{done:,} of {run.train_config.n_tokens:,}" if not run.adopted else "not trained here",
         "store": str(run.store_path) + ("" if run.store_path.exists() else f" (not there, seen from {Path.cwd()})"),
         "results": f"{len(results)} files, below" if results else f"none yet: msae eval and msae analyze {run.path}",

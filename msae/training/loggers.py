@@ -1,4 +1,4 @@
-"""Where metrics go: `metrics.jsonl` always, Weights & Biases when requested, a progress bar for whoever watches."""
+"""Where metrics go: `metrics.jsonl` always, Weights & Biases when requested, a progress bar for people who watch."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class Stopwatch:
 
 
 def _step(line: str, path: Path) -> int:
-    step = parse_json(line, f"a line of {path}", CheckpointError, hint="move the file away to go on").get("step")
+    step = parse_json(line, f"a line of {path}", CheckpointError, hint="move the file away to continue").get("step")
     if not isinstance(step, int):
-        raise CheckpointError(f"a line of {path} has no step: move the file away to go on")
+        raise CheckpointError(f"a line of {path} has no step: move the file away to continue")
     return step

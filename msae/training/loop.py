@@ -30,7 +30,7 @@ def train(
     progress: bool = True,
     force: bool = False,
 ) -> Run:
-    """Train `sae` on `store` into the run folder `path`. Called again after a kill it goes on where it stood.
+    """Train `sae` on `store` into the run folder `path`. Called again after a kill it continues where it stopped.
 
     Writes `config.json`, `metrics.jsonl`, `resume/` while training, and `sae/` at the end. θ is calibrated, and L0 and
     FVU recorded, on the store's holdout (without one, on rows kept back from training).

@@ -192,7 +192,7 @@ class Trainer:
             raise TrainingError(
                 f"the loss is {loss} at step {self.steps_done + 1}, learning rate {self.lr:.2g}: "
                 "the batch holds values that are not finite, or training has diverged; "
-                "go on from the last checkpoint with a smaller lr"
+                "continue from the last checkpoint with a smaller lr"
             )
 
     def require_live_levels(self) -> None:

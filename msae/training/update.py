@@ -180,5 +180,5 @@ def require_finite_norm(norm: float) -> None:
     if not math.isfinite(norm):
         raise TrainingError(
             f"the gradient has norm {norm} although the loss is finite: nothing was updated; "
-            "go on from the last checkpoint with a smaller lr"
+            "continue from the last checkpoint with a smaller lr"
         )

@@ -186,7 +186,7 @@ def test_independent_baselines_are_measured_and_shown_beside_the_nested_run(nest
     assert [(row["parent_level"], row["child_level"]) for row in levels] == [(0, 1)]
     console = Console(width=160, record=True, file=io.StringIO())
     console.print(*found.shown())
-    assert "between SAEs trained apart, of widths 6, 24" in console.export_text()
+    assert "between SAEs trained independently, of widths 6, 24" in console.export_text()
     assert re.search(r"splitting_independent_levels\.parquet +1 rows, each two SAEs", describe(nested.run.path))
     assert "splitting_independent" in json.loads((nested.run.results / "analysis.json").read_text())
     shutil.copytree(nested.run.path, tmp_path / "run")

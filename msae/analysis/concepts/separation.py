@@ -30,7 +30,7 @@ CONCEPTS = TableSpec(
     Column("concept", pa.string(), "the concept"),
     Column("family", WORD, "the concepts it is averaged with", heading="concepts"),
     Column("parent", pa.string(), "a concept that holds wherever this one does; null: none is known"),
-    Column("within", WORD, "the tokens among which it is told from the rest"),
+    Column("within", WORD, "the tokens among which it is distinguished from the rest"),
     Column(
         "status",
         WORD,
@@ -63,7 +63,7 @@ PROBES = TableSpec(
     Column("family", WORD, "its family"),
     Column("level", pa.int16(), "the level whose prefix is probed"),
     Column("k", pa.int16(), "number of latents; null where the level never fires"),
-    Column("status", WORD, f"'{Status.OK}', or '{Status.NEVER}': nothing of the prefix fires on the tokens told apart"),
+    Column("status", WORD, f"'{Status.OK}', or '{Status.NEVER}': nothing of the prefix fires on these tokens"),
     Column("f1", pa.float32(), "F1 on test documents"),
     Column("f1_error", pa.float32(), "its standard error over resamples of the test documents"),
     Column("precision", pa.float32(), "precision"),

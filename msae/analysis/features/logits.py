@@ -1,4 +1,4 @@
-"""`logits`: the tokens that each latent's decoder direction speaks for and against, straight through the final norm's
+"""`logits`: the tokens that each latent's decoder direction promotes and suppresses, straight through the final norm's
 gain and the unembedding; `logit_histograms`: how those of the whole vocabulary are spread.
 
 The blocks between and the norm's scale are left out, so this says what a latent does directly, and in units that
@@ -24,7 +24,7 @@ BLOCK_NUMBERS = 1 << 24
 
 LOGITS = TableSpec(
     "logits",
-    "a latent and a token it speaks for or against",
+    "a latent and a token that it promotes or suppresses",
     Column("latent", pa.int32(), "number of the latent"),
     Column("side", WORD, "'top' or 'bottom'"),
     Column("rank", pa.int16(), "0 is the largest (top) or the smallest (bottom)"),

@@ -4,7 +4,7 @@ Two latents of different groups (levels of one SAE, or SAEs on the same rows) ar
 the other's nearest by it, and nearer than the nearest is by chance: above the 99.9th percentile, of the two groups at
 hand, of
 
-    cosine     the nearest direction, with coordinates along the principal axes dealt out anew (`direction_null`)
+    cosine     the nearest direction, with coordinates along the principal axes permuted (`direction_null`)
     co-firing  phi, Pearson's correlation of firing, of the best partner among shifted codes
 
 How many matches chance gives then is counted on draws of the nulls (for co-firing, on another draw than gave the
@@ -93,7 +93,7 @@ OVERLAP = (
         "least_cosine",
         pa.float32(),
         "the cosine above which a match by direction counts: the 99.9th percentile of the nearest direction of these "
-        "two groups, either way, in the null (coordinates along the principal axes dealt out anew among live latents)",
+        "two groups, either way, in the null (coordinates along the principal axes permuted among live latents)",
         digits=3,
     ),
     Column(

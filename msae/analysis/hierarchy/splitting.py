@@ -149,7 +149,7 @@ class Splitting:
 
 
 def shown_levels(title: str, result: Result, spec: TableSpec) -> ShownTable:
-    """The figures of pairs of levels, or of SAEs trained apart."""
+    """The figures of pairs of levels, or of SAEs trained independently."""
     names = ["n_parents", "with_children", "split", "edges", "edges_by_chance", "children_per_parent"]
     names += ["coverage", "null_coverage", "overlap", "entropy"]
     rows = with_steps(result.tables[spec.name].to_pylist())
@@ -290,13 +290,13 @@ def _described(name: str, row: str, spec: TableSpec) -> TableSpec:
 
 
 SPLITTING_INDEPENDENT = _described("splitting_independent", "a latent of a narrower SAE and a wider SAE", SPLITTING)
-SPLITTING_INDEPENDENT_LEVELS = _described("splitting_independent_levels", "two SAEs trained apart", SPLITTING_LEVELS)
+SPLITTING_INDEPENDENT_LEVELS = _described("splitting_independent_levels", "two independent SAEs", SPLITTING_LEVELS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class IndependentSplitting:
-    """Splitting between SAEs that were trained apart, the narrow one's latents as parents: what nesting is compared
-    with. `conditional`: as in `Splitting`.
+    """Splitting between SAEs that were trained independently, to compare with nesting. The narrower one's latents are
+    the parents. `conditional`: as in `Splitting`.
 
     The same edges, measures and null. What differs is what a child can be: in a nested SAE it is a latent that a level
     *adds*, here any latent of the wider SAE, one that stands for the very same thing as its parent included.
@@ -332,5 +332,5 @@ class IndependentSplitting:
 
     def render(self, result: Result, tables: Mapping[str, pa.Table]) -> list[RenderableType]:
         """One row a pair of SAEs."""
-        title = f"Splitting, the same between SAEs trained apart, of widths {result.summary['widths']}"
+        title = f"Splitting, the same between SAEs trained independently, of widths {result.summary['widths']}"
         return [shown_levels(title, result, SPLITTING_INDEPENDENT_LEVELS)]

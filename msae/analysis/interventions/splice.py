@@ -1,4 +1,4 @@
-"""An SAE spliced into a model: at its hook, the model goes on with a level's reconstruction of the activations."""
+"""An SAE spliced into a model: at its hook, the model continues with a level's reconstruction of the activations."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class SplicedSource:
 
     @torch.no_grad()
     def activations(self, batch: ContextBatch) -> dict[str, Float[Tensor, "batch context d_in"]]:
-        """Every hook's activations in the spliced model; at the spliced hook, what the model goes on with."""
+        """Every hook's activations in the spliced model; at the spliced hook, what the model continues with."""
         return recorded(self, batch, tuple(self.specs))[1]
 
     def logits(

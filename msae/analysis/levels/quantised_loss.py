@@ -1,4 +1,4 @@
-"""What a model's predictions lose when it goes on with rounded codes: cross-entropy per quantiser step and level."""
+"""What a model's predictions lose when it continues with rounded codes: cross-entropy per quantiser step and level."""
 
 from __future__ import annotations
 

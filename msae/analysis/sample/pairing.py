@@ -34,7 +34,7 @@ def shared_hook(
 
 
 def require_patchable(source: ActivationSource) -> PatchableSource:
-    """`source`, if its model goes on from the hook to logits; `SourceError` otherwise."""
+    """`source`, if its model continues from the hook to logits; `SourceError` otherwise."""
     if not isinstance(source, PatchableSource):
         raise SourceError(f"{type(source).__name__} gives activations alone: there is no model to run on from its hook")
     return source

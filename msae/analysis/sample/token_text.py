@@ -67,7 +67,7 @@ class TokenText:
         """`opening` and `form`, from texts that hold what tokenizers are known to change."""
         read = [self._read(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in SAMPLES]
         for form in ("", *FORMS):
-            written = [unicodedata.normalize(form, text) if form else text for text in SAMPLES]
+            written = [unicodedata.normalize(form, text) if form else text for text in SAMPLES]  # type: ignore[arg-type]
             for opening in ("", " "):
                 if read == [opening + text for text in written]:
                     return opening, form

@@ -1,6 +1,6 @@
 """The first letter of each word: the concepts that absorption was found on (Chanin et al. 2024, arXiv:2409.14507).
 
-In Python text each letter is told apart within one kind of word: names, keywords, words in comments and docstrings. In
+In Python text a letter is labelled within one kind of word: names, keywords, words in comments and docstrings. In
 any other text there is one kind, words. The token that holds the letter is labelled, whatever of the word it holds.
 """
 

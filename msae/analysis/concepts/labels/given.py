@@ -100,7 +100,7 @@ def _labels(
     for name in shown:
         place = within.get(name) or LABELLED
         if place != LABELLED and place not in shown:
-            raise EvaluationError(f"{name!r} is to be told apart within {place!r}, which labels nothing")
+            raise EvaluationError(f"{name!r} is to be distinguished within {place!r}, which labels nothing")
         concepts.append(Concept(name=name, family=FAMILY, within=place, parent=parent.get(name)))
     rows = {concept.name: shown[concept.name] for concept in concepts} | {LABELLED: everything}
     kept = {c.name: np.intersect1d(rows[c.name], rows[c.within], assume_unique=True) for c in concepts}

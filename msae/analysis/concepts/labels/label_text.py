@@ -46,7 +46,7 @@ def label_spans(texts: Iterable[tuple[Piece, Spans]], n_rows: int, concepts: Seq
 
 
 def nested(concepts: Sequence[Concept], shown: Mapping[str, Bool[np.ndarray, " rows"]], *notes: str) -> Labels:
-    """Labels in which a concept holds only where its parent does, and only among the rows it is told apart within.
+    """Labels in which a concept holds only where its parent does, and only among the rows it is distinguished within.
 
     `shown`: of each concept and each `within`, whether a row shows it.
     """

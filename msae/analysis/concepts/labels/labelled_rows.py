@@ -16,7 +16,7 @@ class Concept:
     """Something a token may or may not show.
 
     `parent`: a concept that holds wherever this one does (keyword, for the keyword ``def``). `within`: the rows among
-    which it is told from the rest, by their name in `Labels.rows`: a word's first letter among words, say. `family`:
+    which it is distinguished from the rest, by their name in `Labels.rows`: a first letter among words. `family`:
     the concepts it is averaged with. `letter`: the one that a word begins with, where that is what it stands for.
     """
 

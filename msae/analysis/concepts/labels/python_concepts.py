@@ -99,7 +99,7 @@ class _Lexical:
         self.last_newline: tokenize.TokenInfo | None = None
 
     def read(self) -> None:
-        """Add the spans of everything that `tokenize` tells apart."""
+        """Add the spans of everything that `tokenize` distinguishes."""
         tokens = list(_whole_strings(python_tokens(self.run)))
         for before, token, after in zip([None, *tokens], tokens, [*tokens[1:], None], strict=False):
             if token.type == tokenize.INDENT:
@@ -212,7 +212,7 @@ class _Structural:
         self.run, self.at, self.spans = run, at, spans
 
     def read(self) -> None:
-        """Add the spans of everything that `ast` tells apart."""
+        """Add the spans of everything that `ast` distinguishes."""
         methods = {
             id(method)
             for node in ast.walk(self.run.tree)

@@ -13,7 +13,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class Spans:
-    """The [start, stop) byte spans of each concept and of each set of rows that concepts are told apart within."""
+    """The [start, stop) byte spans of each concept and of each set of rows that concepts are distinguished within."""
 
     by_name: dict[str, list[Span]] = field(default_factory=lambda: defaultdict(list))
 

@@ -1,7 +1,7 @@
 """A linear probe on the activations for every concept: what an SAE's latents are measured against.
 
-One fit for all concepts that are told apart within the same rows. The score's threshold is the one with the largest F1
-on the documents fitted on (folded into the bias), since a fit that weighs both classes alike calls too many rows a rare
+One fit for all concepts that are distinguished within the same rows. The threshold is the one with the largest F1 on
+the documents fitted on (folded into the bias), since a fit that weighs both classes alike calls too many rows a rare
 concept.
 """
 
@@ -99,7 +99,7 @@ def probe_activations(
 
 
 class _Group:
-    """The concepts told apart within the same rows."""
+    """The concepts distinguished within the same rows."""
 
     def __init__(
         self,

@@ -88,7 +88,7 @@ def grow(f1: Iterator[float], gain: float) -> int:
 
 
 class _Group:
-    """The codes of the rows that some concepts are told apart within."""
+    """The codes of the rows that some concepts are distinguished within."""
 
     def __init__(self, table: sp.csr_matrix, within: str, probes: ActivationProbes) -> None:
         self.probes, self.settings = probes, probes.settings
