@@ -50,7 +50,7 @@ def problems(source: str) -> list[str]:
     for node in ast.walk(tree):
         if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or " " in node.value:
             continue
-        if id(node) in streams:
+        if id(node) in streams or node.value == "text/html":
             continue
         parts = node.value.strip("\n").split("/")
         names = FILES | (FOLDERS if id(node) in in_paths or len(parts) > 1 else set())
