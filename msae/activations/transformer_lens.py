@@ -118,6 +118,11 @@ class TransformerLensSource:
         return tokenizer
 
     @property
+    def layout(self) -> ContextLayout:
+        """How contexts are laid out: what they open and close with."""
+        return self._layout
+
+    @property
     def is_causal(self) -> bool:
         """Whether each position sees only those before it."""
         causal_attention = getattr(self.model.cfg, "attention_dir", "causal") == "causal"

@@ -12,7 +12,7 @@ import pytest
 
 import msae
 import msae_dashboards
-from msae.core.errors import CheckpointError
+from msae.core.errors import CheckpointError, ConfigError
 from msae_dashboards.data.tables import RunTables
 from msae_dashboards.notebook import cell
 from msae_dashboards.pages.latents import UnknownLatentError
@@ -93,3 +93,23 @@ def _answers(url: str) -> bool:
     except ConnectionRefusedError:
         return False
     return True
+
+
+def test_behind_a_proxy_the_frame_leads_there_and_its_name_is_answered(demo_run) -> None:
+    embedded = msae_dashboards.embed(demo_run, 5, proxy="https://hub.example.org/user/me/proxy/")
+    try:
+        server = embedded._server
+        assert embedded.url == f"https://hub.example.org/user/me/proxy/{server.server_port}/feature/5"
+        client = server.app.test_client()
+        for host, status in (("hub.example.org", 200), ("127.0.0.1", 200), ("evil.example", 403)):
+            assert client.get("/feature/5", headers={"Host": host}).status_code == status
+    finally:
+        embedded.close()
+
+
+def test_a_frame_says_what_to_do_where_it_stays_empty(demo_run) -> None:
+    embedded = msae_dashboards.embed(demo_run)
+    embedded.close()
+    assert "run this cell again" in embedded._repr_html_()
+    with pytest.raises(ConfigError, match="proxy = 'hub'"):
+        msae_dashboards.embed(demo_run, proxy="hub")

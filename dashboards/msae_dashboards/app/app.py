@@ -28,6 +28,8 @@ from msae_dashboards.view.html import Frame, document, script, writer
 from msae_dashboards.view.nodes import Body
 
 ALIVE, NOTHING = "_alive", Markup("")
+MOST_BYTES = 1 << 20
+"""What a request may bring along."""
 POLICY = "; ".join(
     [
         "default-src 'self'",
@@ -60,6 +62,7 @@ def create_app(
     there is no run at `run`."""
     tables = RunTables(run, model=model)
     server = Flask(__name__, static_folder=None)
+    server.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
     files, live = Files(), LiveModel(tables.run.path, model)
     site = Site(tables, pages, files)
 

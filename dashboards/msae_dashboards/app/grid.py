@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import dash_ag_grid as dag
 from dash import Dash
 from dash.exceptions import DependencyException
-from flask import Flask, Response, current_app, g, jsonify, request
+from flask import Flask, Response, abort, current_app, g, jsonify, request
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
@@ -47,7 +47,9 @@ class GridApp(Dash):
     def interpolate_index(self, **parts: str) -> str:
         """The page of this request, with what Dash needs at its end."""
         scripts = UNUSED.sub("", parts["scripts"]).replace(f'src="/{CORNER}/', f'src="{CORNER}/')
-        around: Callable[..., str] = g.msae_page
+        around: Callable[..., str] | None = g.get("msae_page")
+        if around is None:
+            abort(404)  # Dash has no page of its own
         # Between the configuration and Dash, so that it can be told where the pages are served.
         return around(config=Markup(parts["config"]), end=Markup(scripts + parts["renderer"]))
 

@@ -6,7 +6,7 @@ import ipaddress
 import logging
 import threading
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -45,11 +45,13 @@ def make_local_server(
     host: str = LOCAL,
     model: str | None = None,
     framing: str = "'self'",
+    names: Collection[str] = (),
 ) -> LocalServer:
     """A server of the run's pages, bound and not yet serving. `port` 0 takes a free one, None the first from 8050 on.
 
     It answers only requests addressed to it by a name that no web site can have: `host`, an address in numbers, or
-    ``localhost``. `model`, `framing`: as of `create_app`. Raises `ConfigError` when the port is taken or the host is
+    ``localhost``, or one of `names`. `model`, `framing`: as of `create_app`. Raises `ConfigError` when the port is taken
+    or the host is
     none of this machine's.
     """
     require(port is None or 0 <= port < 1 << 16, "port", port, "0 to 65535")
@@ -58,7 +60,7 @@ def make_local_server(
 
     @dashboard.server.before_request
     def addressed_by_name() -> None:
-        if not is_named(request.host, host):
+        if not is_named(request.host, host, *names):
             abort(403)
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -72,13 +74,13 @@ def make_local_server(
     raise ConfigError(f"cannot serve on {host}:{ports[0]} ({why}): give another --port (or --host)")
 
 
-def is_named(addressed: str, host: str) -> bool:
-    """Whether a request's Host names a server on `host`: a web site that has its own name lead here is refused."""
+def is_named(addressed: str, *names: str) -> bool:
+    """Whether a request's Host is one of `names`, or no name that a web site could have lead here."""
     try:
         name = (urlsplit(f"//{addressed}").hostname or "").lower()
     except ValueError:
         return False
-    return name in ("localhost", host.lower()) or _is_address(name)
+    return name in {"localhost", *(known.lower() for known in names)} or _is_address(name)
 
 
 def is_local(host: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,17 @@ from jaxtyping import Bool, Float, Int
 
 from msae.analysis.tables import Status
 from msae_dashboards.data.filter import Filter
+from msae_dashboards.data.query import Query, meant
 
+BETWEEN = "\x00"
+"""What no token holds: it stands around each, so that a whole one can be looked for in all of them together."""
 SORTABLE = ("latent", "level", "density", "n_tokens", "max", "mean", "top_token", "explanation", "f1")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureIndex:
-    """Columns of ``features``, one entry a latent, and of ``explanations`` where there are any."""
+    """Columns of ``features``, one entry a latent, and of ``explanations`` where there are any. `text`: the top tokens in
+    one; `promoted`: the tokens with the largest logits in one, read when they are first looked for."""
 
     level: Int[np.ndarray, " d_sae"]
     density: Float[np.ndarray, " d_sae"]
@@ -30,9 +34,15 @@ class FeatureIndex:
     explanation: Sequence[str | None]
     f1: Float[np.ndarray, " d_sae"]
     text: Sequence[str]
+    promoted: Callable[[], Sequence[str]]
 
     @classmethod
-    def of(cls, features: pa.Table, explanations: pa.Table | None = None) -> FeatureIndex:
+    def of(
+        cls,
+        features: pa.Table,
+        explanations: pa.Table | None = None,
+        promoted: Callable[[], Sequence[str]] | None = None,
+    ) -> FeatureIndex:
         """From the tables. `KeyError`: a column is missing; `ValueError`: the latents are not 0 … d_sae − 1."""
         n = features.num_rows
         if not np.array_equal(features["latent"].to_numpy(), np.arange(n)):
@@ -55,7 +65,8 @@ class FeatureIndex:
             top_shares=features["top_token_shares"].to_pylist(),
             explanation=explanation,
             f1=f1,
-            text=["\n".join(tokens).lower() for tokens in top_tokens],
+            text=[joined(tokens) for tokens in top_tokens],
+            promoted=promoted or (lambda: [""] * n),
         )
 
     def __len__(self) -> int:
@@ -78,9 +89,11 @@ class FeatureIndex:
 
     def find(self, wanted: Filter) -> Int[np.ndarray, " found"]:
         """The latents that pass, in the requested order; ties in the order of their numbers."""
+        query = Query.of(wanted.query)
         keep = np.ones(len(self), dtype=bool)
-        if wanted.levels:
-            keep &= np.isin(self.level, wanted.levels)
+        for levels in (wanted.levels, query.levels):
+            if levels:
+                keep &= np.isin(self.level, levels)
         if wanted.alive is not None:
             keep &= self.alive == wanted.alive
         for values, (low, high) in ((self.density, wanted.density), (self.max, wanted.max)):
@@ -89,12 +102,12 @@ class FeatureIndex:
             if high is not None:
                 keep &= ~(values > high)
         relevance = np.zeros(len(self))
-        if words := wanted.query.lower().split():
+        if query.looks_at_texts:
             for latent in np.flatnonzero(keep).tolist():
-                keep[latent] = self._contains(latent, words)
+                keep[latent] = self._contains(latent, query)
                 if keep[latent]:
-                    relevance[latent] = self._share(latent, words)
-        if token := wanted.token.lower():
+                    relevance[latent] = self._share(latent, (*query.words, *query.exact))
+        if token := meant(wanted.token).lower():
             for latent in np.flatnonzero(keep).tolist():
                 keep[latent] = token in (self.top_tokens[latent] or [""])[0].lower()
         found = np.flatnonzero(keep)
@@ -123,9 +136,13 @@ class FeatureIndex:
             int(walk[after]) if after < len(walk) else None,
         )
 
-    def _contains(self, latent: int, words: Iterable[str]) -> bool:
+    def _contains(self, latent: int, query: Query) -> bool:
         text, explanation = self.text[latent], (self.explanation[latent] or "").lower()
-        return all(word in text or word in explanation for word in words)
+        return (
+            all(word in text or word in explanation for word in query.words)
+            and all(f"{BETWEEN}{token}{BETWEEN}" in text for token in query.exact)
+            and (not query.logits or all(word in self.promoted()[latent] for word in query.logits))
+        )
 
     def _share(self, latent: int, words: Sequence[str]) -> float:
         shares = zip(self.top_tokens[latent], self.top_shares[latent], strict=False)
@@ -167,3 +184,8 @@ class FeatureIndex:
 
 def _floats(column: pa.ChunkedArray) -> np.ndarray:
     return column.to_numpy().astype(np.float64)
+
+
+def joined(tokens: Sequence[str]) -> str:
+    """Tokens as one text to search."""
+    return BETWEEN + BETWEEN.join(tokens).lower() + BETWEEN

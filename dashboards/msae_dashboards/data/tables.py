@@ -17,13 +17,14 @@ from msae.core.errors import EvaluationError, MsaeError
 from msae.core.files import read_json
 from msae.runs.layout import is_compared_table
 from msae.runs.record import RunRecord
-from msae_dashboards.data.feature_index import FeatureIndex
+from msae_dashboards.data.feature_index import FeatureIndex, joined
 from msae_dashboards.data.sorted_table import SortedTable
 
 T = TypeVar("T")
 Identity = tuple[int, int, int]
 
 LEVELS, METRICS, ANALYSIS, EXPLANATIONS = "levels", "metrics", "analysis", "explanations"
+LOGITS = "logits"
 MADE_BY = {LEVELS: "msae eval {run}", METRICS: "msae train --resume --out {run} ..."}
 ANALYZE, COMPARE = "msae analyze {run}", "msae compare {run} OTHER"
 
@@ -131,9 +132,17 @@ class RunTables:
         explained = EXPLANATIONS if self.has(EXPLANATIONS) else None
 
         def index(path: Path) -> FeatureIndex:
-            return FeatureIndex.of(pq.read_table(path), self.table(explained) if explained else None)
+            explanations = self.table(explained) if explained else None
+            return FeatureIndex.of(pq.read_table(path), explanations, self._promoted)
 
         return self._read("features", "index", index, also=explained)
+
+    def _promoted(self) -> list[str]:
+        """Of every latent the tokens whose logits it raises most, as one text to search; empty where there are none."""
+        texts = [""] * len(self.features())
+        if self.has(LOGITS):
+            texts = self.made(LOGITS, "promoted", lambda table: _promoted(table, len(texts)))
+        return texts
 
     def _read(
         self, name: str, kind: str, read: Callable[[Path], T], *, also: str | None = None, keep: bool = True
@@ -172,3 +181,11 @@ def _identity(path: Path) -> Identity:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _promoted(logits: pa.Table, n: int) -> list[str]:
+    top = logits.filter(pa.compute.equal(logits["side"].cast(pa.string()), "top"))
+    tokens: list[list[str]] = [[] for _ in range(n)]
+    for latent, token in zip(top["latent"].to_pylist(), top["token"].to_pylist(), strict=True):
+        tokens[latent].append(token or "")
+    return [joined(own) for own in tokens]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LONGEST_TEXT = 4_000
+MOST_TOKENS = 1_000
 HELD_READINGS = 16
 ENDING = "The server is ending."
 
@@ -53,11 +53,9 @@ class LiveModel:
         """What the SAE makes of `text`; the first time the model is opened, which takes seconds. The last few readings
         are kept.
 
-        `EvaluationError` for a text without a token, or of more than `LONGEST_TEXT` characters;
+        `EvaluationError` for a text without a token, or of more than `MOST_TOKENS`;
         `UnavailableModelError` when the model is not to be had, or the server is ending.
         """
-        if len(text) > LONGEST_TEXT:
-            raise EvaluationError(f"the text has {len(text):,} characters: give at most {LONGEST_TEXT:,}")
         try:
             future = self.worker.submit(lambda: self._read(text), Urgency.READ)
         except RuntimeError as error:
@@ -92,7 +90,7 @@ class LiveModel:
 
         opened = self.opened()
         try:
-            return read_prompt(opened.source, opened.sae, text)
+            return read_prompt(opened.source, opened.sae, text, most=MOST_TOKENS)
         except MsaeError:
             raise
         except Exception as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from msae_dashboards.view.nodes import Choice, Choices, LevelChip, Move
+from msae_dashboards.view.nodes import Choice, Choices, Content, LevelChip, Link, Move, Stack, Text
 
 
 def previous_next(before: str | None, after: str | None) -> list[Move]:
@@ -17,3 +17,20 @@ def level_choices(levels: Sequence[int], kept: int | None, href: Callable[[str],
     choices = [Choice("all levels", href(""), kept is None)]
     choices += [Choice(LevelChip(level), href(str(level)), level == kept) for level in levels]
     return Choices(choices, label)
+
+
+def page_of(place: int, size: int) -> int:
+    """The page, from 1 on, of a list in pages of `size`, on which the item at `place` stands."""
+    return place // size + 1
+
+
+def pager(page: int, size: int, total: int, href: Callable[[int], str]) -> Content:
+    """Where in a list of `total` items a page stands, with links to the pages before and after; nothing where it is
+    whole."""
+    if total <= size:
+        return None
+    last = page_of(total - 1, size)
+    shown = f"{(page - 1) * size + 1:,} – {min(page * size, total):,} of {total:,}"
+    before = Link("‹ before", href(page - 1), "opens") if page > 1 else None
+    after = Link("more ›", href(page + 1), "opens") if page < last else None
+    return Stack([before, Text(shown, "value"), after], "pager")

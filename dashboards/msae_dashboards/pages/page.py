@@ -24,7 +24,8 @@ def no_states(visit: Visit, latents: Sequence[int]) -> Iterable[Address]:
 @dataclass(frozen=True, kw_only=True)
 class Page:
     """One page. `name`: the first part of its path, empty for the overview. `title`: in the navigation bar; `listed`:
-    whether it is there. `panels`: all that it shows.
+    whether it is there. `panels`: all that it shows. `needs`: tables without which it has nothing to show: it is one notice
+    then, rather than one in every panel.
 
     `body(visit)` gives the whole page for a state, from its address alone. `states(visit, latents)`: the states that an
     export of some latents holds beyond the page's beginning; `exported`: whether one holds it at all.
@@ -34,6 +35,7 @@ class Page:
     title: str
     panels: tuple[Panel, ...]
     body: Callable[[Visit], Body]
+    needs: tuple[str, ...] = ("features",)
     listed: bool = True
     exported: bool = True
     states: Callable[[Visit, Sequence[int]], Iterable[Address]] = no_states
@@ -50,6 +52,7 @@ class Page:
     def render(self, tables: RunTables, address: Address, among: Sequence[int] | None = None) -> tuple[Body, int]:
         """The page at an address, and what it is to HTTP: 200, 404, or 500. Whatever goes wrong is shown there."""
         try:
+            tables.require(*self.needs)
             return self.body(self.visit(tables, address, among)), 200
         except MissingTableError as error:
             return Body(self.title, missing(error)), 200
@@ -65,3 +68,10 @@ class Page:
 def not_found(what: str) -> Body:
     """A page that is not there."""
     return Body("Not found", Notice(what, urgent=True))
+
+
+def across_levels(visit: Visit) -> Notice | None:
+    """For pages about what hangs together across levels: what to show of a run that has one level."""
+    if visit.tables.features().n_levels > 1:
+        return None
+    return Notice("This run has one level. What hangs together across levels is measured in runs with two or more.")

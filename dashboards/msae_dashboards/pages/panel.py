@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from msae_dashboards.address import Address
-from msae_dashboards.data.tables import MissingTableError, RunTables
-from msae_dashboards.view.nodes import Box, Content, Notice
+from msae_dashboards.data.tables import ANALYSIS, MissingTableError, RunTables
+from msae_dashboards.view.nodes import Box, Content, Notice, Paragraph
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +16,8 @@ class Panel:
     """One panel of a page, alike in the app, in a file and in a notebook.
 
     `about`: what it is of: the whole run, or the latent that the address names. `needs`: tables without which there is
-    nothing to show. `render(visit)` gives nodes, and leaves the title to `show`; it draws nothing at random. `hint`:
+    nothing to show; `optional`: those of them that an analysis leaves out of runs that cannot have them (an encoder has no
+    logits). `render(visit)` gives nodes, and leaves the title to `show`; it draws nothing at random. `hint`:
     what it shows, in a sentence.
     """
 
@@ -26,6 +27,7 @@ class Panel:
     needs: tuple[str, ...]
     render: Callable[[Visit], Content]
     hint: str = ""
+    optional: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +55,21 @@ class Visit:
 
 
 def show(panel: Panel, visit: Visit) -> Box:
-    """The panel under its title; where a table is missing or half-written, what to run instead."""
+    """The panel under its title; where a table is missing or half-written, what to run instead; where an analysis left
+    it out since this run cannot have it, that."""
     try:
         visit.tables.require(*panel.needs)
         parts = panel.render(visit)
     except MissingTableError as error:
-        parts = missing(error)
+        absent = error.name in panel.optional and visit.tables.has(ANALYSIS) and not visit.tables.has(error.name)
+        parts = left_out(visit.tables) if absent else missing(error)
     return Box(panel.name, panel.title, parts, label=panel.title or panel.name.replace("-", " "), hint=panel.hint)
+
+
+def left_out(tables: RunTables) -> Content:
+    """A table that an analysis of this run does not make, and what the analysis notes."""
+    notes = tables.analysis()["notes"]
+    return [Paragraph("Not to be had for this run.", "note"), *(Paragraph(note, "note") for note in notes)]
 
 
 def missing(error: MissingTableError) -> Notice:

@@ -5,8 +5,8 @@ Texts are plain: whatever they hold is shown, never read as HTML. Addresses are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -191,10 +191,11 @@ class Figures(Node):
 
 @dataclass(frozen=True)
 class Ranking(Node):
-    """Latents by a figure, the first the first: (link, figure, what it says in full)."""
+    """Latents by a figure, the first the first: (link, figure, what it says in full). `unit`: what the figures are."""
 
     entries: Sequence[tuple[Content, str, str]]
     label: str
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -294,7 +295,8 @@ class Index(Node):
 class TokenStrip(Node):
     """A passage of tokens, coloured by activation / `largest`, the one at `position` bold; an id for one without text.
 
-    `line_breaks`: a new line is also begun after its sign.
+    `line_breaks`: a new line is also begun after its sign. `specials`: special tokens by the token they stand before, which
+    have no activation; `cuts`: the tokens with which the model begins anew, without those before.
     """
 
     texts: Sequence[str | None]
@@ -303,6 +305,8 @@ class TokenStrip(Node):
     position: int
     largest: float
     line_breaks: bool = False
+    specials: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    cuts: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -351,7 +355,7 @@ class SideBySide(Node):
 
 @dataclass(frozen=True)
 class Histogram(Node):
-    """Counts in equally wide bins over [`low`, `high`], of `what`. `label` says in words what is seen. `signed`: bars
+    """Counts of `what` in equally wide bins of `axis` over [`low`, `high`]. `label` says in words what is seen. `signed`: bars
     below zero have a colour of their own, and zero is marked."""
 
     counts: Sequence[int]
@@ -360,6 +364,7 @@ class Histogram(Node):
     what: str
     label: str
     signed: bool = False
+    axis: str = ""
 
 
 @dataclass(frozen=True)

@@ -62,3 +62,24 @@ def test_an_empty_text_is_refused(source, sae):
 def test_an_sae_of_another_width_is_refused(source, toys):
     with pytest.raises(MismatchError, match="d_in = 10"):
         read_prompt(source, toys.random_sae(10, (4, 20)), TEXT)
+
+
+def test_where_a_context_ends_is_known(source, sae):
+    kept = [int(row.sum()) for batch in source.contexts(string_documents([TEXT])) for row in batch.keep]
+    assert read_prompt(source, sae, TEXT).context_starts == (kept[0],) and len(kept) == 2
+    assert read_prompt(source, sae, "a cat").context_starts == ()
+
+
+def test_special_tokens_that_were_typed_are_kept_and_those_of_the_layout_are_not(source, sae):
+    special = source.tokenizer.eos_token
+    assert source.layout.opening is not None and read_prompt(source, sae, "a cat").specials == {}
+    reading = read_prompt(source, sae, f"a{special}cat{special}")
+    assert "".join(reading.texts) == "acat"
+    assert reading.specials == {1: [special], len(reading.texts): [special]}
+
+
+def test_a_text_of_too_many_tokens_is_refused(source, sae):
+    n = len(read_prompt(source, sae, TEXT).texts)
+    assert len(read_prompt(source, sae, TEXT, most=n).texts) == n
+    with pytest.raises(EvaluationError, match=f"{n} tokens: give at most {n - 1}"):
+        read_prompt(source, sae, TEXT, most=n - 1)

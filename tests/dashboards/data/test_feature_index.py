@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from msae_dashboards.data.feature_index import FeatureIndex
+from msae_dashboards.data.feature_index import FeatureIndex, joined
 from msae_dashboards.data.filter import Filter, filter_keys
 
 
@@ -87,3 +89,21 @@ def test_a_filter_is_what_a_url_says_and_nonsense_lets_everything_through() -> N
     assert wanted.density == (0.02, None) and wanted.max == (None, None) and wanted.descending
     assert Filter.of({"alive": "sometimes", "level": "x"}) == Filter()
     assert filter_keys({**query, "theme": "orange", "token": ""}) == query
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("␣def", [1, 0]),  # ' def' is a token of both
+        ('"class"', [1]),
+        ('"lass"', []),
+        ("level:1", [2, 3]),
+        ("level:0 (", [0]),
+        ("logit:try", [1]),
+        ("logit:try level:1", []),
+        ("logit:nothing", []),
+    ],
+)
+def test_what_is_displayed_is_found(index: FeatureIndex, query: str, found: list[int]) -> None:
+    searchable = replace(index, promoted=lambda: ["", joined([" try"]), "", ""])
+    assert searchable.find(Filter(query=query)).tolist() == found

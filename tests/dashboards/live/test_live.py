@@ -21,7 +21,7 @@ from msae.core.errors import EvaluationError
 from msae_dashboards.data.tables import RunTables
 from msae_dashboards.live import Continuations, LiveModel, Request, UnavailableModelError
 from msae_dashboards.live.firing import Firing
-from msae_dashboards.live.model import LONGEST_TEXT
+from msae_dashboards.live.model import MOST_TOKENS
 from msae_dashboards.pages.prompt.answers import reading, writing
 from msae_dashboards.view.html import write
 
@@ -96,7 +96,7 @@ def test_a_reading_is_that_of_read_prompt(live, demo_run) -> None:
     assert strongest == int(dense[2].argmax())
 
 
-@pytest.mark.parametrize("text", ["", "x" * (LONGEST_TEXT + 1)], ids=["empty", "long"])
+@pytest.mark.parametrize("text", ["", "a b" * MOST_TOKENS], ids=["empty", "long"])
 def test_texts_that_cannot_be_read_are_refused(live, text) -> None:
     with pytest.raises(EvaluationError):
         live.read(text)
@@ -173,7 +173,8 @@ def test_nothing_is_written_until_the_slider_moves(live, demo_run) -> None:
 
 
 CTRL_C = """
-import sys, threading, _thread
+import signal, sys, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell gives its background jobs none
 from msae_dashboards.app.server import make_local_server
 server = make_local_server(sys.argv[1], port=0)
 reader = threading.Thread(target=server.dashboard.live.read, args=("def main(argv):",), daemon=True)

@@ -25,3 +25,10 @@ def test_what_is_far_is_in_parts_of_its_own() -> None:
     assert [part.split(">")[0] for part in parts[1:]] == ['"far"', '"mid"', '"mid"', '"far"']
     assert [part.count("<i ") for part in parts] == [0, 4, 11 + 11, 11, 4]
     assert page.count("class=here") == 1
+
+
+def test_special_tokens_and_where_the_model_begins_anew_stand_between_the_tokens() -> None:
+    strip = TokenStrip(["a", "b"], [1, 2], [0.0, 0.0], 0, 1.0, specials={0: ["<s>"], 2: ["</s>"]}, cuts=(1,))
+    page = write(strip)
+    order = [page.index(part) for part in ("&lt;s&gt;", ">a</i>", 'class="cut"', ">b</i>", "&lt;/s&gt;")]
+    assert order == sorted(order) and page.count("<i ") == 2

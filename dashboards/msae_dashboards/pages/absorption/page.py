@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from msae_dashboards.address import Address, absorption_href
-from msae_dashboards.data.tables import MissingTableError
 from msae_dashboards.pages.absorption import concepts, levels, pairs, tokens
 from msae_dashboards.pages.latents import latent_of
 from msae_dashboards.pages.navigation import previous_next
-from msae_dashboards.pages.page import Page
+from msae_dashboards.pages.page import Page, across_levels
 from msae_dashboards.pages.panel import Visit
 from msae_dashboards.view.nodes import Body, Move, Moves, Stack
 
@@ -19,18 +18,17 @@ PANELS = (levels.PANEL, pairs.PANEL, tokens.PANEL, concepts.PANEL)
 
 def body(visit: Visit) -> Body:
     """The pairs of levels, and the first pair of the list; or the pair in the address."""
-    address = visit.address
-    try:
-        order = ranked(visit)
-        pair: tuple[int, int | None] | None = order[0] if order and address.latent is None else None
-        if address.latent is not None:
-            pair = (latent_of(visit), address.whole("child"))
-    except MissingTableError:
-        order, pair = [], None
-    chosen = visit if pair is None else visit.at(_at(address, *pair))
+    if notice := across_levels(visit):
+        return Body("Absorption", Stack([notice, *visit.show(concepts.PANEL)], "column"))
+    address, order = visit.address, ranked(visit)
+    level = address.query.get("level", "")
+    if address.latent is None:
+        first = pairs.first_on_page(visit, len(order))
+        chosen = visit.at(_at(address, *order[first])) if order else visit
+    else:
+        chosen = visit.at(_at(address, latent_of(visit), address.whole("child")))
     detail = chosen.show(tokens.PANEL) if chosen.address.latent is not None else []
     columns = Stack([*chosen.show(pairs.PANEL), Stack(detail, "column")], "picked")
-    level = address.query.get("level", "")
     moves = _around(order, chosen.address, level)
     if address.latent is None:
         parts = [*visit.show(levels.PANEL), columns, *visit.show(concepts.PANEL)]
@@ -59,7 +57,7 @@ def _around(order: Sequence[tuple[int, int]], chosen: Address, level: str) -> li
 
 
 def states(visit: Visit, latents: Sequence[int]) -> Iterable[Address]:
-    """The list of every level, and the pairs in it whose parent or child is among `latents`."""
+    """The list of every level, and the pairs at its beginning whose parent or child is among `latents`."""
     for level in sorted(set(pairs.tested(visit.tables)["parent_level"].to_pylist())):
         yield Address(page="absorption", query={"level": str(level)})
     among = set(latents)
@@ -68,4 +66,6 @@ def states(visit: Visit, latents: Sequence[int]) -> Iterable[Address]:
             yield Address(page="absorption", latent=parent, query={"child": str(child)})
 
 
-PAGE = Page(name="absorption", title="Absorption", panels=PANELS, body=body, states=states)
+PAGE = Page(
+    name="absorption", title="Absorption", panels=PANELS, body=body, states=states, needs=("features", "absorption")
+)

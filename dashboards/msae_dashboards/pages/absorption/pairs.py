@@ -11,7 +11,7 @@ from msae.analysis.tables import Status
 from msae_dashboards.address import absorption_href
 from msae_dashboards.data.tables import RunTables
 from msae_dashboards.pages.latents import kept_level, linked
-from msae_dashboards.pages.navigation import level_choices
+from msae_dashboards.pages.navigation import level_choices, page_of, pager
 from msae_dashboards.pages.panel import Panel, Visit
 from msae_dashboards.view.figures import share
 from msae_dashboards.view.nodes import Content, Meter, Paragraph, Pick, Picks, Stack, Text
@@ -20,18 +20,32 @@ SHOWN = 20
 
 
 def render(visit: Visit) -> Content:
-    """A list that keeps to a level of the parents, which the URL says."""
+    """A list that keeps to a level of the parents, which the URL says; the page of it on which the pair stands."""
     tables, level = visit.tables, kept_level(visit)
     chosen, text = (visit.address.latent, visit.address.whole("child")), "" if level is None else str(level)
-    pairs, found = tested(tables), kept(visit)
-    rows = pairs.take(found[:SHOWN]).to_pylist()
+    found = tested(tables).take(kept(visit))
+    place = _place(found, chosen)
+    page = page_of(first_on_page(visit, len(found)) if place is None else place, SHOWN)
+    rows = found.slice((page - 1) * SHOWN, SHOWN).to_pylist()
     picks = [_pick(tables, row, (row["parent"], row["child"]) == chosen, text) for row in rows]
-    levels = sorted(set(pairs["parent_level"].to_pylist()))
+    levels = sorted(set(tested(tables)["parent_level"].to_pylist()))
     return [
         level_choices(levels, level, lambda text: absorption_href(level=text), label="Level of the parents"),
         Picks(picks) if picks else Paragraph("none that could be tested", "note"),
-        Paragraph(f"and {len(found) - SHOWN:,} more", "note") if len(found) > SHOWN else None,
+        pager(page, SHOWN, len(found), lambda n: absorption_href(level=text, page=str(n) if n > 1 else "")),
     ]
+
+
+def first_on_page(visit: Visit, n: int) -> int:
+    """The place of the first pair on the page of the list that an address names, of `n` pairs."""
+    page = min(max(visit.address.whole("page") or 1, 1), page_of(max(n - 1, 0), SHOWN))
+    return (page - 1) * SHOWN
+
+
+def _place(found: pa.Table, pair: tuple[int | None, int | None]) -> int | None:
+    parents, children = (found[name].to_numpy() for name in ("parent", "child"))
+    places = np.flatnonzero((parents == pair[0]) & (children == pair[1])) if None not in pair else []
+    return int(places[0]) if len(places) else None
 
 
 def tested(tables: RunTables) -> pa.Table:

@@ -15,8 +15,6 @@ def render(visit: Visit) -> Content:
     compared = Compared.of(visit)
     overlap = compared.overlap(visit.tables)
     places = range(len(compared.sides))
-    if len(places) < 2:
-        return Paragraph("The run has one level: there is nothing to compare it with in the run itself.", "note")
     columns: list[Content] = ["latents of", *(["in ", side.shown] for side in compared.sides)]
     rows = [(compared.sides[a].shown, [_cell(compared, overlap, a, b) for b in places]) for a in places]
     explained = (

@@ -11,7 +11,7 @@ from msae_dashboards.pages.compare.compared import LEVELS, Compared
 from msae_dashboards.pages.navigation import level_choices
 from msae_dashboards.pages.page import Page
 from msae_dashboards.pages.panel import Visit
-from msae_dashboards.view.nodes import Body, Choice, Choices, Command, Content, Paragraph, Stack, Text
+from msae_dashboards.view.nodes import Body, Choice, Choices, Command, Content, Notice, Paragraph, Stack, Text
 
 PANELS = (found_again.PANEL, figures.PANEL, nearness.PANEL, rate.PANEL, matched.PANEL, unmatched.PANEL)
 
@@ -23,12 +23,7 @@ def body(visit: Visit) -> Body:
     choices += [
         Choice(f"with {name}", compare_href(**{"with": name}), name == compared.name) for name in tables.comparisons()
     ]
-    sides = [compared.sides[compared.a].shown, " and ", compared.sides[compared.b].shown]
-    head: list[Content] = [Text(sides, "badge"), Choices(choices, "What the run is compared with")]
-    if compared.sides[compared.a].own and compared.name != LEVELS:
-        levels = range(tables.features().n_levels)
-        label = "Level of the run's latents"
-        head.append(level_choices(levels, compared.level, lambda level: compared.href(level=level), label=label))
+    head: list[Content] = [Choices(choices, "What the run is compared with")]
     how: list[Content] = [
         "To compare another run with this one on the same tokens: ",
         Command(f"msae compare {tables.title} OTHER"),
@@ -36,6 +31,15 @@ def body(visit: Visit) -> Body:
         Command(f"msae train --independent {tables.title}"),
         " OTHER may be left out.",
     ]
+    if len(compared.sides) < 2:
+        only = Notice("This run has one level: there is nothing in the run itself to compare it with.")
+        return Body("Compare", Stack([only, Paragraph(how, "note")], "column"), head=head)
+    sides = [compared.sides[compared.a].shown, " and ", compared.sides[compared.b].shown]
+    head.insert(0, Text(sides, "badge"))
+    if compared.sides[compared.a].own and compared.name != LEVELS:
+        levels = range(tables.features().n_levels)
+        label = "Level of the run's latents"
+        head.append(level_choices(levels, compared.level, lambda level: compared.href(level=level), label=label))
     parts = [
         Stack(visit.show(found_again.PANEL, figures.PANEL), "unequal"),
         Stack(visit.show(nearness.PANEL, rate.PANEL), "pair"),

@@ -15,7 +15,7 @@ def render(visit: Visit) -> Content:
         return Paragraph("It never fires on the sample.", "note")
     counts, largest = rows[0]["counts"], rows[0]["max"]
     label = f"Histogram of {sum(counts):,} nonzero activations, the largest {number(largest, 2)}"
-    return Histogram(counts, 0.0, largest, "activations", label)
+    return Histogram(counts, 0.0, largest, "tokens", label, axis="activation")
 
 
 PANEL = Panel(

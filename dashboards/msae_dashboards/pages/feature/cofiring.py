@@ -17,7 +17,7 @@ def render(visit: Visit) -> Content:
     """The strongest by correlation of firing (phi)."""
     found = partners(visit.tables, latent_of(visit))[:SHOWN]
     rows = [(linked(visit.tables, other), f"{row['phi']:.2f}", _in_full(row)) for other, row in found]
-    return Ranking(rows, "Latents that fire on the same tokens, by correlation")
+    return Ranking(rows, "Latents that fire on the same tokens, by correlation", "phi")
 
 
 def partners(tables: RunTables, latent: int) -> list[tuple[int, dict[str, Any]]]:

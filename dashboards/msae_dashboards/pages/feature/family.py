@@ -1,27 +1,43 @@
-"""A latent's parents and children in the feature tree. All parents are listed: the tree is a DAG."""
+"""A latent's family in the feature tree: its nearest parents and children, and whoever is further up and down. All are
+listed: the tree is a DAG."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from msae_dashboards.address import tree_href
+from msae_dashboards.data.tables import RunTables
 from msae_dashboards.pages.latents import latent_of, linked
 from msae_dashboards.pages.panel import Panel, Visit
 from msae_dashboards.view.figures import share
-from msae_dashboards.view.nodes import Content, Heading, Paragraph, Ranking
+from msae_dashboards.view.nodes import Content, Fold, Heading, Link, Paragraph, Ranking
 
 SHOWN = 12
 
 
 def render(visit: Visit) -> Content:
-    """Two rankings by the edge's strength."""
+    """Rankings by the edge's strength."""
     latent, tables = latent_of(visit), visit.tables
+    branches = tables.branches()
+    near = {edge.parent for edge in branches.nearest.get(latent, ())}
+    own = {edge.child for edge in branches.children.get(latent, ())}
     parts: list[Content] = []
-    for of, other, title in (("child", "parent", "Parents"), ("parent", "child", "Children")):
+    for of, other, nearest, names in (
+        ("child", "parent", near, ("Parents", "Further ancestors")),
+        ("parent", "child", own, ("Children", "Further descendants")),
+    ):
         rows = tables.where("tree", latent, of)  # the strongest first
-        found = [(linked(tables, row[other]), f"{row['strength']:.2f}", _in_full(row)) for row in rows[:SHOWN]]
-        more = Paragraph(f"and {len(rows) - SHOWN} more", "note") if len(rows) > SHOWN else None
-        parts += [Heading(f"{title} ({len(rows)})"), Ranking(found, title), more]
-    return parts
+        for name, is_near in zip(names, (True, False), strict=True):
+            found = [row for row in rows if (row[other] in nearest) is is_near]
+            if found or is_near:
+                parts += _ranking(tables, found, other, name)
+    return [*parts, Paragraph(Link("its branch of the tree", tree_href(latent), "opens"), "note")]
+
+
+def _ranking(tables: RunTables, rows: list[dict[str, Any]], other: str, name: str) -> list[Content]:
+    entries = [(linked(tables, row[other]), f"{row['strength']:.2f}", _in_full(row)) for row in rows]
+    more = Fold(f"{len(rows) - SHOWN} more", Ranking(entries[SHOWN:], f"{name}, continued")) if rows[SHOWN:] else None
+    return [Heading(f"{name} ({len(rows)})"), Ranking(entries[:SHOWN], name, "strength" if rows else ""), more]
 
 
 def _in_full(row: dict[str, Any]) -> str:
@@ -38,5 +54,5 @@ PANEL = Panel(
     about="latent",
     needs=("features", "tree"),
     render=render,
-    hint="Strength: P(parent | child) − P(parent | no child)",
+    hint="Strength: P(parent | child) − P(parent | no child). Further: not without another of the family in between",
 )

@@ -15,7 +15,7 @@ def render(visit: Visit) -> Content:
         return Paragraph("none", "note")
     low, high, counts = rows[0]["low"], rows[0]["high"], rows[0]["counts"]
     label = f"Histogram of {sum(counts):,} logits from {number(low, 2)} to {number(high, 2)}"
-    return Histogram(counts, low, high, "tokens", label, signed=True)
+    return Histogram(counts, low, high, "tokens", label, signed=True, axis="logit")
 
 
 PANEL = Panel(
@@ -24,5 +24,6 @@ PANEL = Panel(
     about="latent",
     needs=("features", "logit_histograms"),
     render=render,
+    optional=("logit_histograms",),
     hint="Logits of all tokens of the vocabulary, in equally wide bins",
 )

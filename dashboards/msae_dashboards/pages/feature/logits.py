@@ -33,5 +33,6 @@ PANEL = Panel(
     about="latent",
     needs=("features", "logits"),
     render=render,
+    optional=("logits",),
     hint="The decoder direction through the final norm's gain and the unembedding, the mean removed",
 )

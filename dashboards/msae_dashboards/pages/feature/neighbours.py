@@ -17,7 +17,7 @@ def render(visit: Visit) -> Content:
             for row in rows
             if row["same_level"] is same
         ]
-        parts += [Heading(title), Ranking(found, f"Nearest directions {title}")]
+        parts += [Heading(title), Ranking(found, f"Nearest directions {title}", "cosine")]
     return parts
 
 

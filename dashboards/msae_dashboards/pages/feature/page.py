@@ -20,24 +20,32 @@ from msae_dashboards.pages.latents import latent_of
 from msae_dashboards.pages.navigation import level_choices, previous_next
 from msae_dashboards.pages.page import Page
 from msae_dashboards.pages.panel import Visit
-from msae_dashboards.view.nodes import Body, Content, Link, Moves, Random, Stack, Text
+from msae_dashboards.view.nodes import Body, Content, Link, Moves, Notice, Random, Stack, Text
 
 LEFT = (logits.PANEL, neighbours.PANEL, cofiring.PANEL, family.PANEL)
 MIDDLE = (summary.PANEL, activation_histogram.PANEL, logit_histogram.PANEL)
 RIGHT = (examples.PANEL,)
+SIDES = (("left", LEFT), ("middle", MIDDLE), ("right", RIGHT))
+SILENT = (logits.PANEL, neighbours.PANEL)
+"""What says something of a latent that never fires."""
 
 
 def body(visit: Visit) -> Body:
-    """The head with links to other latents, and the columns. `level` in the query keeps to one level."""
+    """The head with links to other latents, and the columns. The query keeps to some latents, as in the browser."""
     latent = latent_of(visit)
     head = _among_all(visit, latent) if visit.among is None else _among_these(visit, latent, visit.among)
     return Body(f"Feature {latent}", columns(visit), head=head)
 
 
 def columns(visit: Visit) -> Content:
-    """Everything below the head."""
-    sides = (("left", LEFT), ("middle", MIDDLE), ("right", RIGHT))
-    return Stack([Stack(visit.show(*panels), f"column {side}") for side, panels in sides], "feature")
+    """Everything below the head; of a latent that never fires, what there is without an activation."""
+    shown: dict[str, Content]
+    if visit.tables.features().alive[latent_of(visit)]:
+        shown = {side: visit.show(*panels) for side, panels in SIDES}
+    else:
+        silent = Notice("This feature never fires on the sample: there are no activations of it to show.")
+        shown = {"left": visit.show(*SILENT), "middle": visit.show(summary.PANEL), "right": silent}
+    return Stack([Stack(parts, f"column {side}") for side, parts in shown.items()], "feature")
 
 
 def _among_all(visit: Visit, latent: int) -> Content:

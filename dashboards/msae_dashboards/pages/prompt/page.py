@@ -6,6 +6,8 @@ page's places (`app/prompt.py`).
 
 from __future__ import annotations
 
+from functools import cache
+
 import msae.demo
 from msae_dashboards.data.tables import RunTables
 from msae_dashboards.pages.page import Page
@@ -60,7 +62,15 @@ def first_text(tables: RunTables, latent: int | None) -> str:
     if latent is not None and tables.has("examples"):
         for row in tables.rows("examples", latent)[:1]:
             return "".join(token or "" for token in row["context_tokens"])
-    return EXAMPLE if tables.source["model"] == msae.demo.model_path().name else ""
+    return EXAMPLE if tables.source["revision"] == _shipped_revision() else ""
+
+
+@cache
+def _shipped_revision() -> str:
+    """The model that ships with msae, told by its weights: a folder of any other may have the same name."""
+    from msae.activations.fingerprint import folder_fingerprint
+
+    return folder_fingerprint(msae.demo.model_path())
 
 
 PAGE = Page(name="prompt", title="Live prompt", panels=(), body=body, exported=False)

@@ -45,7 +45,16 @@ def tokens(reading: PromptReading, firing: Firing, features: FeatureIndex, token
     """The text, coloured by the activation of `latent` relative to its largest of all; a click chooses a token."""
     values = [0.0] * firing.n_rows if latent is None else firing.on(latent).tolist()
     most = 0.0 if latent is None else float(features.max[latent])
-    strip = TokenStrip(reading.texts, reading.token_ids.tolist(), values, token, most or max(values), line_breaks=True)
+    strip = TokenStrip(
+        reading.texts,
+        reading.token_ids.tolist(),
+        values,
+        token,
+        most or max(values),
+        line_breaks=True,
+        specials=reading.specials,
+        cuts=reading.context_starts,
+    )
     nothing = "Nothing fires on this token."
     key: Content = nothing if latent is None else ["Colour: activation of ", linked(features, latent)]
     title = f"{firing.n_rows:,} tokens"

@@ -30,7 +30,7 @@ from msae_dashboards.view.nodes import (
 )
 from msae_dashboards.view.visible import quoted
 
-SHOWN, SEGMENTS, LISTED = 6, 40, 40
+SHOWN, SEGMENTS, LISTED = 6, 40, 400
 
 
 def render(visit: Visit) -> Content:

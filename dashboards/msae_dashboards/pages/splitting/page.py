@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from msae_dashboards.address import Address
-from msae_dashboards.data.tables import MissingTableError
 from msae_dashboards.pages.latents import latent_of
 from msae_dashboards.pages.navigation import previous_next
-from msae_dashboards.pages.page import Page
+from msae_dashboards.pages.page import Page, across_levels
 from msae_dashboards.pages.panel import Visit
 from msae_dashboards.pages.splitting import family, levels, parents, tokens
 from msae_dashboards.view.nodes import Body, Move, Moves, Stack
@@ -19,14 +18,14 @@ PANELS = (levels.PANEL, parents.PANEL, family.PANEL, tokens.PANEL)
 
 def body(visit: Visit) -> Body:
     """The pairs of levels, and the first parent of the list; or the parent in the address."""
+    if notice := across_levels(visit):
+        return Body("Splitting", notice)
     address = visit.address
-    try:
-        order = parents.all_later(visit.tables)["parent"].take(parents.ranked(visit)).to_pylist()
-    except MissingTableError:
-        order = []
-    chosen = visit.at(replace(address, latent=order[0])) if order and address.latent is None else visit
+    order = parents.all_later(visit.tables)["parent"].take(parents.ranked(visit)).to_pylist()
     if address.latent is not None:
-        _check(visit)
+        latent_of(visit)
+    first = order[parents.first_on_page(visit, len(order))] if order else None
+    chosen = visit if address.latent is not None else visit.at(replace(address, latent=first))
     detail = chosen.show(family.PANEL, tokens.PANEL) if chosen.address.latent is not None else []
     columns = Stack([*chosen.show(parents.PANEL), Stack(detail, "column")], "picked")
     moves = _around(order, chosen.address)
@@ -38,19 +37,15 @@ def body(visit: Visit) -> Body:
     return Body("Splitting of", Stack(columns, "column"), name=f"feature {address.latent}", head=head)
 
 
-def _check(visit: Visit) -> None:
-    """Raise `UnknownLatentError` unless the address names a latent of the run, as far as its tables say."""
-    try:
-        latent_of(visit)
-    except MissingTableError:
-        return
-
-
 def _around(order: Sequence[int], chosen: Address) -> list[Move]:
     place = order.index(chosen.latent) if chosen.latent in order else None
     near = () if place is None else (place - 1, place + 1)
+    kept = {key: value for key, value in chosen.query.items() if key != "page"}
     return previous_next(
-        *(replace(chosen, latent=order[i]).href if 0 <= i < len(order) else None for i in near or (-1, -1))
+        *(
+            replace(chosen, latent=order[i], query=kept).href if 0 <= i < len(order) else None
+            for i in near or (-1, -1)
+        )
     )
 
 
@@ -65,4 +60,6 @@ def states(visit: Visit, latents: Sequence[int]) -> Iterable[Address]:
             yield Address(page="splitting", latent=latent)
 
 
-PAGE = Page(name="splitting", title="Splitting", panels=PANELS, body=body, states=states)
+PAGE = Page(
+    name="splitting", title="Splitting", panels=PANELS, body=body, states=states, needs=("features", "splitting")
+)

@@ -12,10 +12,10 @@ from msae.analysis.hierarchy.splitting import ALL_LATER
 from msae_dashboards.address import Address, splitting_href
 from msae_dashboards.data.tables import RunTables
 from msae_dashboards.pages.latents import kept_level, linked
-from msae_dashboards.pages.navigation import level_choices
+from msae_dashboards.pages.navigation import level_choices, page_of, pager
 from msae_dashboards.pages.panel import Panel, Visit
 from msae_dashboards.view.figures import share
-from msae_dashboards.view.nodes import Choice, Choices, Content, Meter, Paragraph, Pick, Picks, Stack, Text
+from msae_dashboards.view.nodes import Choice, Choices, Content, Meter, Pick, Picks, Stack, Text
 
 SHOWN = 24
 ORDERS = {
@@ -27,13 +27,15 @@ ORDERS = {
 
 
 def render(visit: Visit) -> Content:
-    """A list that keeps to a level and has an order, both in the URL."""
+    """A list that keeps to a level and has an order, both in the URL; the page of it on which the parent stands."""
     level, order, latent = kept_level(visit), order_of(visit.address), visit.address.latent
     kept = {"level": "" if level is None else str(level), "sort": order}
     table = all_later(visit.tables)
     levels = sorted(set(table["parent_level"].to_pylist()))
-    found = ranked(visit)
-    picks = [_pick(visit.tables, row, row["parent"] == latent, kept) for row in table.take(found[:SHOWN]).to_pylist()]
+    found = table.take(ranked(visit))
+    places = [] if latent is None else np.flatnonzero(found["parent"].to_numpy() == latent)
+    page = page_of(int(places[0]) if len(places) else first_on_page(visit, len(found)), SHOWN)
+    rows = found.slice((page - 1) * SHOWN, SHOWN).to_pylist()
     orders = [
         Choice(label, splitting_href(latent, **{**kept, "sort": name}), name == order)
         for name, (label, _) in ORDERS.items()
@@ -41,9 +43,15 @@ def render(visit: Visit) -> Content:
     return [
         level_choices(levels, level, lambda text: splitting_href(None, **{**kept, "level": text}), label="Level"),
         Choices(orders, "Order"),
-        Picks(picks),
-        Paragraph(f"and {len(found) - SHOWN:,} more", "note") if len(found) > SHOWN else None,
+        Picks([_pick(visit.tables, row, row["parent"] == latent, kept) for row in rows]),
+        pager(page, SHOWN, len(found), lambda n: splitting_href(None, **kept, page=str(n) if n > 1 else "")),
     ]
+
+
+def first_on_page(visit: Visit, n: int) -> int:
+    """The place of the first parent on the page of the list that an address names, of `n` parents."""
+    page = min(max(visit.address.whole("page") or 1, 1), page_of(max(n - 1, 0), SHOWN))
+    return (page - 1) * SHOWN
 
 
 def all_later(tables: RunTables) -> pa.Table:

@@ -8,7 +8,7 @@ from msae_dashboards.address import Address, feature_href, tree_href
 from msae_dashboards.pages.feature import summary
 from msae_dashboards.pages.latents import kept_level, latent_of
 from msae_dashboards.pages.navigation import level_choices, previous_next
-from msae_dashboards.pages.page import Page
+from msae_dashboards.pages.page import Page, across_levels
 from msae_dashboards.pages.panel import Visit
 from msae_dashboards.pages.tree import chance, map, outline, parents
 from msae_dashboards.view.nodes import Body, Choice, Choices, Content, Move, Moves, Stack
@@ -18,6 +18,8 @@ PANELS = (map.PANEL, outline.PANEL, chance.PANEL, summary.PANEL, parents.PANEL)
 
 def body(visit: Visit) -> Body:
     """The whole tree, or the branch of the latent in the address."""
+    if notice := across_levels(visit):
+        return Body("Tree", notice)
     return _whole(visit) if visit.address.latent is None else _branch(visit)
 
 
@@ -68,4 +70,4 @@ def states(visit: Visit, latents: Sequence[int]) -> Iterable[Address]:
             yield Address(page="tree", latent=latent)
 
 
-PAGE = Page(name="tree", title="Tree", panels=PANELS, body=body, states=states)
+PAGE = Page(name="tree", title="Tree", panels=PANELS, body=body, states=states, needs=("features", "tree"))

@@ -8,7 +8,7 @@ from msae_dashboards.address import tree_href
 from msae_dashboards.pages.latents import latent_of, linked
 from msae_dashboards.pages.panel import Panel, Visit
 from msae_dashboards.view.figures import number, share
-from msae_dashboards.view.nodes import Content, Link, Meter, Paragraph, Stack, Terms
+from msae_dashboards.view.nodes import Content, Fold, Link, Meter, Paragraph, Stack, Terms
 
 SHOWN = 40
 
@@ -20,7 +20,8 @@ def render(visit: Visit) -> Content:
     if not rows:
         return Paragraph("none: it is a root, or fires too rarely to be tested", "note")
     near = {edge.parent for edge in visit.tables.branches().nearest[latent]}
-    more = Paragraph(f"and {len(rows) - SHOWN} more", "note") if len(rows) > SHOWN else None
+    rest = [_parent(visit, row, row["parent"] in near) for row in rows[SHOWN:]]
+    more = Fold(f"{len(rest)} more", rest) if rest else None
     return [*(_parent(visit, row, row["parent"] in near) for row in rows[:SHOWN]), more]
 
 

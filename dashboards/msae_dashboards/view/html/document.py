@@ -85,9 +85,11 @@ def packed_sections(sections: Mapping[str, tuple[str, Markup]]) -> Markup:
     return tag("script", packed(content.encode()), id="sections", type="application/octet-stream")
 
 
-def framed(title: str, height: int, *, document: str = "", url: str = "") -> str:
-    """A whole document in a frame, so that neither's style nor script reaches what is around it: given, or at `url`."""
+def framed(title: str, height: int, *, document: str = "", url: str = "", note: str = "") -> str:
+    """A whole document in a frame, so that neither's style nor script reaches what is around it: given, or at `url`.
+    `note`: a line below it."""
     style = f"width:100%;height:{height}px;border:0"
     if document:
         return tag("iframe", title=title, style=style, srcdoc=document)
-    return Markup('<iframe title="%s" style="%s" src="%s"></iframe>') % (title, style, url)
+    frame = Markup('<iframe title="%s" style="%s" src="%s"></iframe>') % (title, style, url)
+    return frame + tag("p", note, style="font-size:12px;opacity:0.7;margin:4px 0 0")

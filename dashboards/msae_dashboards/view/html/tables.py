@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 
 from msae_dashboards.address import feature_href
 from msae_dashboards.view import nodes
-from msae_dashboards.view.html.element import tag
+from msae_dashboards.view.html.element import joined, tag
 from msae_dashboards.view.html.text import anchor, hue
 from msae_dashboards.view.html.writer import Writer, Writes
 from msae_dashboards.view.visible import quoted, visible
@@ -106,7 +106,15 @@ def _tokens(node: nodes.TokenStrip) -> Iterator[str]:
         shown = shown.replace("↵", "↵\n") if node.line_breaks else shown
         here = " class=here" if place == node.position else ""
         fires = f" data-v={value:.4g} style=--v:{value:.4g}" if value > 0 else ""
-        yield f"<i data-t={int(number)}{here}{fires}>{escape(shown)}</i>"
+        last = _specials(node, place + 1) if place + 1 == len(node.texts) else ""
+        yield f"{_specials(node, place)}<i data-t={int(number)}{here}{fires}>{escape(shown)}</i>{last}"
+
+
+def _specials(node: nodes.TokenStrip, place: int) -> str:
+    """What stands before a token and is none of those with a row."""
+    cut = tag("b", "┊", class_="cut", title="the model begins anew here") if place in node.cuts else ""
+    special = [tag("b", visible(text), class_="special", title="no activation") for text in node.specials.get(place, ())]
+    return cut + joined(special)
 
 
 def _example(node: nodes.Example, write: Writer) -> Markup:

@@ -134,7 +134,8 @@ def _ranking(node: nodes.Ranking, write: Writer) -> Markup:
         tag("li", write(link), tag("span", value, class_="value", title=meaning))
         for link, value, meaning in node.entries
     ]
-    return tag("ul", *items, class_="ranking", aria_label=node.label)
+    unit = tag("p", node.unit, class_="unit") if node.unit else Markup("")
+    return unit + tag("ul", *items, class_="ranking", aria_label=node.label)
 
 
 def _picks(node: nodes.Picks, write: Writer) -> Markup:
