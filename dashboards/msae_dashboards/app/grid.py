@@ -1,4 +1,4 @@
-"""The feature browser's grid: AG Grid, which Dash serves and starts; its rows are asked for as they come into view.
+"""The feature browser's grid: AG Grid, which Dash serves and starts; its rows are requested as they come into view.
 
 Dash has its own corner of the server (``_grid``) and one component. The grid's rows do not go through a callback, whose
 one pair of properties would lose a request that another follows: the page's script answers the grid itself
@@ -103,7 +103,7 @@ def page(site: Site, tables: RunTables, address: Address) -> Response:
 
 def _row(features: FeatureIndex, latent: int) -> dict[str, Any]:
     record = features.record(latent)
-    return {**record, "color": level_color(record["level"])}
+    return {**record, "id": str(latent), "color": level_color(record["level"])}
 
 
 def _controls(features: FeatureIndex, address: Address) -> list[Content]:
@@ -152,7 +152,7 @@ def _grid(features: FeatureIndex) -> dag.AgGrid:
         id="features-grid",
         columnDefs=columns,
         rowModelType="infinite",
-        getRowId="String(params.data.latent)",
+        getRowId="params.data.id",
         defaultColDef={"resizable": True, "suppressMovable": True, "sortingOrder": ["desc", "asc", None]},
         dashGridOptions={
             "cacheBlockSize": BLOCK,

@@ -49,10 +49,9 @@ def make_local_server(
 ) -> LocalServer:
     """A server of the run's pages, bound and not yet serving. `port` 0 takes a free one, None the first from 8050 on.
 
-    It answers only requests addressed to it by a name that no web site can have: `host`, an address in numbers, or
-    ``localhost``, or one of `names`. `model`, `framing`: as of `create_app`. Raises `ConfigError` when the port is taken
-    or the host is
-    none of this machine's.
+    It answers only requests addressed to it by a name that no web site can have: `host`, an address in numbers,
+    ``localhost``, or one of `names`. `model`, `framing`: as of `create_app`. Raises `ConfigError` when the port is
+    taken or the host is none of this machine's.
     """
     require(port is None or 0 <= port < 1 << 16, "port", port, "0 to 65535")
     require(bool(host.strip()), "host", host, "a name or an address of this machine, such as 127.0.0.1 or 0.0.0.0")

@@ -21,8 +21,10 @@ SORTABLE = ("latent", "level", "density", "n_tokens", "max", "mean", "top_token"
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureIndex:
-    """Columns of ``features``, one entry a latent, and of ``explanations`` where there are any. `text`: the top tokens in
-    one; `promoted`: the tokens with the largest logits in one, read when they are first looked for."""
+    """Columns of ``features``, one entry a latent, and of ``explanations`` where there are any.
+
+    `text`: the top tokens in one; `promoted`: the tokens with the largest logits in one, read when first looked for.
+    """
 
     level: Int[np.ndarray, " d_sae"]
     density: Float[np.ndarray, " d_sae"]

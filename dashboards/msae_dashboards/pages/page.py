@@ -24,8 +24,8 @@ def no_states(visit: Visit, latents: Sequence[int]) -> Iterable[Address]:
 @dataclass(frozen=True, kw_only=True)
 class Page:
     """One page. `name`: the first part of its path, empty for the overview. `title`: in the navigation bar; `listed`:
-    whether it is there. `panels`: all that it shows. `needs`: tables without which it has nothing to show: it is one notice
-    then, rather than one in every panel.
+    whether it is there. `panels`: all that it shows. `needs`: tables without which it has nothing to show: then it is
+    one notice, rather than one in every panel.
 
     `body(visit)` gives the whole page for a state, from its address alone. `states(visit, latents)`: the states that an
     export of some latents holds beyond the page's beginning; `exported`: whether one holds it at all.

@@ -16,9 +16,9 @@ class Panel:
     """One panel of a page, alike in the app, in a file and in a notebook.
 
     `about`: what it is of: the whole run, or the latent that the address names. `needs`: tables without which there is
-    nothing to show; `optional`: those of them that an analysis leaves out of runs that cannot have them (an encoder has no
-    logits). `render(visit)` gives nodes, and leaves the title to `show`; it draws nothing at random. `hint`:
-    what it shows, in a sentence.
+    nothing to show; `optional`: those of them that an analysis leaves out of runs that cannot have them (an encoder has
+    no logits). `render(visit)` gives nodes, and leaves the title to `show`; it draws nothing at random. `hint`: what it
+    shows, in a sentence.
     """
 
     name: str

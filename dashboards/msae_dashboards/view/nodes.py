@@ -295,8 +295,8 @@ class Index(Node):
 class TokenStrip(Node):
     """A passage of tokens, coloured by activation / `largest`, the one at `position` bold; an id for one without text.
 
-    `line_breaks`: a new line is also begun after its sign. `specials`: special tokens by the token they stand before, which
-    have no activation; `cuts`: the tokens with which the model begins anew, without those before.
+    `line_breaks`: a new line is also begun after its sign. `specials`: special tokens, which have no activation, by the
+    token they stand before; `cuts`: the tokens with which the model begins anew, without those before.
     """
 
     texts: Sequence[str | None]
@@ -355,8 +355,8 @@ class SideBySide(Node):
 
 @dataclass(frozen=True)
 class Histogram(Node):
-    """Counts of `what` in equally wide bins of `axis` over [`low`, `high`]. `label` says in words what is seen. `signed`: bars
-    below zero have a colour of their own, and zero is marked."""
+    """Counts of `what` in equally wide bins of `axis` over [`low`, `high`]. `label` says in words what is seen.
+    `signed`: bars below zero have a colour of their own, and zero is marked."""
 
     counts: Sequence[int]
     low: float

@@ -64,9 +64,9 @@ def read_prompt(
     """
     hook = shared_hook(sae, source, force=force)
     batches = list(source.contexts(string_documents([text])))
-    token_ids = torch.cat([batch.token_ids[batch.keep] for batch in batches])
-    if len(token_ids) == 0:
+    if not any(batch.keep.any() for batch in batches):
         raise EvaluationError(f"the text {text!r} has no token: type some")
+    token_ids = torch.cat([batch.token_ids[batch.keep] for batch in batches])
     if most is not None and len(token_ids) > most:
         raise EvaluationError(f"the text has {len(token_ids):,} tokens: give at most {most:,}")
     x = torch.cat([rows_kept(batch, source.activations(batch)[hook]) for batch in batches]).to(sae.device, sae.dtype)

@@ -44,7 +44,9 @@ def first_on_page(visit: Visit, n: int) -> int:
 
 def _place(found: pa.Table, pair: tuple[int | None, int | None]) -> int | None:
     parents, children = (found[name].to_numpy() for name in ("parent", "child"))
-    places = np.flatnonzero((parents == pair[0]) & (children == pair[1])) if None not in pair else []
+    if pair[0] is None or pair[1] is None:
+        return None
+    places = np.flatnonzero((parents == pair[0]) & (children == pair[1]))
     return int(places[0]) if len(places) else None
 
 

@@ -42,10 +42,7 @@ def _around(order: Sequence[int], chosen: Address) -> list[Move]:
     near = () if place is None else (place - 1, place + 1)
     kept = {key: value for key, value in chosen.query.items() if key != "page"}
     return previous_next(
-        *(
-            replace(chosen, latent=order[i], query=kept).href if 0 <= i < len(order) else None
-            for i in near or (-1, -1)
-        )
+        *(replace(chosen, latent=order[i], query=kept).href if 0 <= i < len(order) else None for i in near or (-1, -1))
     )
 
 

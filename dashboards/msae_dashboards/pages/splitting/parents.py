@@ -33,7 +33,7 @@ def render(visit: Visit) -> Content:
     table = all_later(visit.tables)
     levels = sorted(set(table["parent_level"].to_pylist()))
     found = table.take(ranked(visit))
-    places = [] if latent is None else np.flatnonzero(found["parent"].to_numpy() == latent)
+    places = np.flatnonzero(found["parent"].to_numpy() == (-1 if latent is None else latent))
     page = page_of(int(places[0]) if len(places) else first_on_page(visit, len(found)), SHOWN)
     rows = found.slice((page - 1) * SHOWN, SHOWN).to_pylist()
     orders = [

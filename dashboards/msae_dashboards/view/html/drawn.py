@@ -35,7 +35,9 @@ def _histogram(node: nodes.Histogram, write: Writer) -> Markup:
     marks += [_mark("x", _place(x, low, high), f"{x:.6g}") for x in ticks(low, high, 5)]
     marks += [_mark("zero", _place(0.0, low, high))] if node.signed and low < 0 < high else []
     units = [tag("span", node.axis, class_="axis"), tag("span", node.what, class_="count-of")] if node.axis else []
-    return tag("div", *marks, *units, tag("div", *bars, class_="bars"), class_="histogram", role="img", aria_label=node.label)
+    return tag(
+        "div", *marks, *units, tag("div", *bars, class_="bars"), class_="histogram", role="img", aria_label=node.label
+    )
 
 
 def _mark(kind: str, place: float, label: str = "") -> Markup:

@@ -113,7 +113,9 @@ def _tokens(node: nodes.TokenStrip) -> Iterator[str]:
 def _specials(node: nodes.TokenStrip, place: int) -> str:
     """What stands before a token and is none of those with a row."""
     cut = tag("b", "┊", class_="cut", title="the model begins anew here") if place in node.cuts else ""
-    special = [tag("b", visible(text), class_="special", title="no activation") for text in node.specials.get(place, ())]
+    special = [
+        tag("b", visible(text), class_="special", title="no activation") for text in node.specials.get(place, ())
+    ]
     return cut + joined(special)
 
 
