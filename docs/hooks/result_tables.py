@@ -14,8 +14,8 @@ In a page, a comment says which figures a table shows, and the table follows:
 
 A cell is the figure that its row and its column describe together: `figure` is its name, or a list of names for several
 in a cell; what is no option is part of the case. Options stand with a row or a column, or with the table for all:
-`digits` after the point; `show`: any of percent, times (×), signed, chance, alone (without its deviation); `best`: low
-or high, the cell of a row that is bold. A cell without such a figure is empty.
+`digits` after the point; `show`: any of percent, times (×), signed, chance, alone (without deviation or error); `best`:
+low or high, the cell of a row that is bold. A cell without such a figure is empty.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ class Cell:
 
 def pages() -> list[Path]:
     """The pages that hold such tables."""
-    return [page for page in sorted((ROOT / "docs").rglob("*.md")) if TABLE.search(page.read_text(encoding="utf-8"))]
+    everything = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [page for page in everything if TABLE.search(page.read_text(encoding="utf-8"))]
 
 
 def filled(text: str) -> str:
@@ -101,8 +102,9 @@ def _written(cells: Sequence[Cell], best: str) -> list[str]:
 
 def _text(figure: Figure, digits: int, show: str) -> str:
     text = _number(figure.value, digits, show) + " ×" * ("times" in show)
-    if figure.sd is not None and "alone" not in show:
-        text += f" ± {_number(figure.sd, digits, show.replace('signed', ''))}"
+    spread = figure.sd if figure.sd is not None else figure.se
+    if spread is not None and "alone" not in show:
+        text += f" ± {_number(spread, digits, show.replace('signed', ''))}"
     if figure.chance is not None and "chance" in show:
         text += f" ({_number(figure.chance, digits, show)})"
     return text

@@ -70,7 +70,7 @@ def writing(tables: RunTables, live: LiveModel, continuations: Continuations, qu
         figure = Text(f"{state.strength:+g} × {name} = {number(state.strength * unit, 2)}", "value")
         head = Paragraph([shown.linked(features, latent), figure], "steered-by")
         if state.strength == 0:
-            start = "Move the slider: the model goes on from the text, with the feature's direction added and without."
+            start = "Move the slider: the model continues the text, with the feature's direction added and without."
             return Writing(head, Paragraph(start, "note"))
         plain_request = Request(text=state.text, n_tokens=state.n_tokens, temperature=state.temperature)
         plain, steered = continuations.written(
