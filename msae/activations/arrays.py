@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from msae.activations.fingerprint import tensor_fingerprint
@@ -16,6 +16,7 @@ from msae.activations.source import ContextBatch
 from msae.core.config import nearest, require
 from msae.core.errors import SourceError, StoreError
 from msae.core.spec import SourceSpec
+from msae.data.contexts import NOWHERE
 from msae.data.documents import Document
 
 HOOK = "rows"
@@ -27,14 +28,21 @@ class ArraySource:
 
     `array`: a tensor, a numpy array, a ``.npy`` file, or a ``.safetensors`` file (`key` names the tensor when it holds
     several); files are memory-mapped. float64 becomes float32. `name` is recorded as the model (default: the file's
-    name). `batch_rows`: about how many rows a batch holds.
+    name). `mask`: of the same shape but for its last dimension, false (or 0) where a row is left out, such as padding;
+    by default none is. `batch_rows`: about how many rows a batch holds.
 
     There is no text: `contexts` reads no documents, and a row's `document` is its index (or its sequence's), its
-    `offset` the position in the sequence. No row is left out. Raises `SourceError` for what is not such an array.
+    `offset` the position in the sequence. Raises `SourceError` for what is not such an array.
     """
 
     def __init__(
-        self, array: Tensor | np.ndarray | str | Path, *, key: str | None = None, name: str = "", batch_rows: int = 8192
+        self,
+        array: Tensor | np.ndarray | str | Path,
+        *,
+        key: str | None = None,
+        mask: Tensor | np.ndarray | Sequence | None = None,
+        name: str = "",
+        batch_rows: int = 8192,
     ) -> None:
         require(batch_rows > 0, "batch_rows", batch_rows, "a positive number of rows")
         path = Path(array).expanduser().resolve() if isinstance(array, str | Path) else None
@@ -45,6 +53,9 @@ class ArraySource:
                 f"{named} has shape {tuple(rows.shape)} and dtype {rows.dtype}; activations are floating-point numbers "
                 "of shape (row, d_in) or (sequence, position, d_in)"
             )
+        self._keep = None if mask is None else torch.as_tensor(mask).bool()
+        if self._keep is not None and self._keep.shape != rows.shape[:-1]:
+            raise SourceError(f"mask has shape {tuple(self._keep.shape)}, {named} calls for {tuple(rows.shape[:-1])}")
         self._rows = rows.detach() if rows.ndim == 3 else rows.detach()[:, None, :]
         self._positions = self._rows.shape[1]
         self._batch_size = max(1, batch_rows // self._positions)
@@ -70,11 +81,12 @@ class ArraySource:
         """The sequences in order (a row of a two-dimensional array is a sequence of one); `documents` are not read."""
         for start in range(0, len(self._rows), self._batch_size):
             sequences = torch.arange(start, min(start + self._batch_size, len(self._rows)))
-            yield numbered_contexts(sequences, self._positions)
+            keep = None if self._keep is None else self._keep[sequences].view(-1, self._positions)
+            yield numbered_contexts(sequences, self._positions, keep)
 
     def activations(self, batch: ContextBatch) -> dict[str, Float[Tensor, "batch context d_in"]]:
         """The batch's sequences, found by their index."""
-        sequences = batch.document[:, 0].to(self._rows.device)
+        sequences = numbers_of(batch).to(self._rows.device)
         if batch.token_ids.shape[1] != self._positions or bool((sequences >= len(self._rows)).any()):
             raise SourceError(
                 f"the batch is not of this array: it has {batch.token_ids.shape[1]} positions and sequences up to "
@@ -83,15 +95,27 @@ class ArraySource:
         return {self._spec.hook_name: self._rows[sequences].to(self._dtype)}
 
 
-def numbered_contexts(sequences: Tensor, positions: int) -> ContextBatch:
-    """Contexts without text: `document` is the sequence's number, `offset` the position, every token id 0."""
-    shape = (len(sequences), positions)
+def numbered_contexts(
+    sequences: Int[Tensor, " all"], positions: int, keep: Bool[Tensor, "all positions"] | None = None
+) -> ContextBatch:
+    """Contexts without text: `document` is the sequence's number, `offset` the position, every token id 0.
+
+    Positions where `keep` is False are padding; a sequence of padding alone is left out.
+    """
+    keep = torch.ones(len(sequences), positions, dtype=torch.bool) if keep is None else keep.cpu()
+    some = keep.any(dim=1)
+    sequences, keep = sequences[some], keep[some]
     return ContextBatch(
-        token_ids=torch.zeros(shape, dtype=torch.int64),
-        document=sequences[:, None].expand(shape),
-        offset=torch.arange(positions).expand(shape),
-        attention=torch.ones(shape, dtype=torch.bool),
+        token_ids=torch.zeros(keep.shape, dtype=torch.int64),
+        document=torch.where(keep, sequences[:, None], NOWHERE),
+        offset=torch.where(keep, torch.arange(positions), NOWHERE),
+        attention=keep,
     )
+
+
+def numbers_of(batch: ContextBatch) -> Int[Tensor, " batch"]:
+    """The sequence's number of each context of `numbered_contexts`."""
+    return batch.document.amax(dim=1)
 
 
 def _read(path: Path, key: str | None) -> Tensor:

@@ -6,12 +6,13 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
-from msae.activations.arrays import numbered_contexts
+from msae.activations.arrays import numbered_contexts, numbers_of
 from msae.activations.fingerprint import parameter_fingerprint
 from msae.activations.source import ContextBatch
 from msae.core.config import nearest, require
@@ -38,6 +39,8 @@ class ModuleSource:
     set's image and label); a mapping becomes keyword arguments.
     `feature_dim`: the dimension of a row in the output: −1 for transformers, 1 for convolutions (channels). All other
     dimensions but the first are positions: a row of numbers each. `name` is recorded as the model.
+    `mask`: ``(example, position)``, false (or 0) at positions whose rows are left out. By default it is the
+    ``attention_mask`` of inputs that are mappings, where it has as many positions as the output: padding is no row.
 
     There is no text: `contexts` reads no documents, and a row's `document` is its example's number, its `offset` its
     position in the output. The module is put in evaluation mode and run where its parameters are, without gradient,
@@ -53,6 +56,7 @@ class ModuleSource:
         inputs: Examples,
         hook_names: Sequence[str | nn.Module] | None = None,
         feature_dim: int = -1,
+        mask: Tensor | np.ndarray | Sequence | None = None,
         batch_size: int = 32,
         name: str = "",
     ) -> None:
@@ -69,6 +73,10 @@ class ModuleSource:
         self._submodules = dict(_find(module, submodule) for submodule in wanted)
         require(len(self._submodules) > 0, "hook_names", hook_names, "at least one submodule")
         self._specs = self._make_specs(name or type(module).__name__)
+        shape = (len(inputs), next(iter(self._specs.values())).context_size)
+        self._mask = None if mask is None else torch.as_tensor(mask).bool()
+        if self._mask is not None and tuple(self._mask.shape) != shape:
+            raise SourceError(f"mask has shape {tuple(self._mask.shape)}, these inputs and outputs call for {shape}")
 
     @property
     def specs(self) -> Mapping[str, SourceSpec]:
@@ -80,11 +88,12 @@ class ModuleSource:
         positions = next(iter(self._specs.values())).context_size
         for start in range(0, len(self._inputs), self.batch_size):
             examples = torch.arange(start, min(start + self.batch_size, len(self._inputs)))
-            yield numbered_contexts(examples, positions)
+            keep = self._mask[examples] if self._mask is not None else self._attention(examples.tolist(), positions)
+            yield numbered_contexts(examples, positions, keep)
 
     def activations(self, batch: ContextBatch) -> dict[str, Float[Tensor, "batch context d_in"]]:
         """Every submodule's rows for the batch's examples, from one pass."""
-        examples = batch.document[:, 0].tolist()
+        examples = numbers_of(batch).tolist()
         if max(examples) >= len(self._inputs):
             raise SourceError(f"the batch is not of these inputs: example {max(examples)} of {len(self._inputs)}")
         rows = self._rows(examples)
@@ -92,6 +101,14 @@ class ModuleSource:
             shapes = {name: tuple(tensor.shape) for name, tensor in rows.items()}
             raise SourceError(f"the batch has {batch.token_ids.shape[1]} positions, the module gave {shapes}")
         return rows
+
+    def _attention(self, examples: list[int], positions: int) -> Bool[Tensor, "examples positions"] | None:
+        """The inputs' own mask, if they have one of the outputs' length."""
+        items = [_example(self._inputs[index]) for index in examples]
+        own = [item[MASK] for item in items if isinstance(item, Mapping) and MASK in item]
+        masks = [torch.as_tensor(mask) for mask in own]
+        fits = len(masks) == len(items) and all(mask.shape == (positions,) for mask in masks)
+        return torch.stack(masks).bool() if fits else None
 
     def _make_specs(self, model: str) -> dict[str, SourceSpec]:
         rows = self._rows([0])
@@ -151,6 +168,9 @@ class ModuleSource:
         if not -tensor.ndim < self._feature_dim < tensor.ndim or self._feature_dim == 0:
             raise SourceError(f"feature_dim={self._feature_dim} is no dimension of a row in {tuple(tensor.shape)}")
         return tensor.movedim(self._feature_dim, -1).reshape(n_examples, -1, tensor.shape[self._feature_dim])
+
+
+MASK = "attention_mask"
 
 
 class _AllCaptured(Exception):  # noqa: N818

@@ -5,6 +5,8 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
+from msae.activations.arrays import ArraySource
+from msae.activations.harvest import harvest
 from msae.activations.module import ModuleSource
 from msae.activations.source import ActivationSource, rows_kept
 from msae.core.errors import ConfigError, SourceError
@@ -169,3 +171,70 @@ def test_a_batch_of_other_inputs_is_refused(network):
     (batch,) = ModuleSource(network, "pool", inputs=IMAGES, feature_dim=1).contexts()
     with pytest.raises(SourceError, match="not of these inputs"):
         ModuleSource(network, "pool", inputs=IMAGES[:2], feature_dim=1).activations(batch)
+
+
+class Padded:
+    """Token ids padded on the right or on the left, as a tokenizer gives them."""
+
+    lengths = (3, 7, 0, 5)
+
+    def __init__(self, *, left: bool = False, width: int = 7) -> None:
+        place = torch.arange(width)
+        self.mask = torch.stack([place >= width - n if left else place < n for n in self.lengths])
+        self.ids = torch.randint(20, self.mask.shape, generator=torch_stream(0, "ids"))
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        return {"input_ids": self.ids[index], "attention_mask": self.mask[index].long()}
+
+
+class Embedded(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(20, 4)
+        self.pooled = nn.Linear(4, 3)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        return self.pooled(self.embedding(input_ids).mean(dim=1))
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_padding_is_no_row(left):
+    inputs, module = Padded(left=left), Embedded()
+    source = ModuleSource(module, "embedding", inputs=inputs, batch_size=3)
+    assert torch.equal(everything(source)["embedding"], module.embedding.weight[inputs.ids[inputs.mask]])
+    batches = list(source.contexts())
+    document, offset = (torch.cat([getattr(b, name)[b.keep] for b in batches]) for name in ("document", "offset"))
+    assert document.tolist() == [0] * 3 + [1] * 7 + [3] * 5
+    places = torch.arange(7).expand(4, 7)[inputs.mask]
+    assert torch.equal(offset, places)
+    assert torch.equal(torch.cat([b.attention for b in batches]), inputs.mask[[0, 1, 3]])
+
+
+def test_a_mask_of_other_positions_is_not_the_output_s():
+    source = ModuleSource(Embedded(), "pooled", inputs=Padded())
+    assert len(everything(source)["pooled"]) == 4
+
+
+def test_a_mask_of_one_s_own(network):
+    mask = torch.rand(7, 16, generator=torch_stream(0, "mask")) > 0.5
+    source = ModuleSource(network, "pool", inputs=IMAGES, feature_dim=1, mask=mask.numpy())
+    whole = everything(ModuleSource(network, "pool", inputs=IMAGES, feature_dim=1))["pool"]
+    assert torch.equal(everything(source)["pool"], whole[mask.flatten()])
+    with pytest.raises(SourceError, match=r"mask has shape \(7, 15\).*\(7, 16\)"):
+        ModuleSource(network, "pool", inputs=IMAGES, feature_dim=1, mask=mask[:, :15])
+
+
+def test_a_padded_array_keeps_no_padding(tmp_path):
+    rows = torch.randn(5, 6, 3, generator=torch_stream(0, "rows"))
+    mask = torch.arange(6) < torch.tensor([6, 2, 0, 4, 1])[:, None]
+    source = ArraySource(rows, mask=mask)
+    store = harvest(source, (), n_tokens=13, path=tmp_path / "acts", dtype="float32", holdout_tokens=0, progress=False)
+    assert torch.equal(store.rows(0, 13), rows[mask])
+    assert store.tokens(0, 13).document.tolist() == [0] * 6 + [1] * 2 + [3] * 4 + [4]
+    flat = ArraySource(rows[0], mask=[True, False, True, True, False, True])
+    assert torch.equal(everything(flat)["rows"], rows[0][[0, 2, 3, 5]])
+    with pytest.raises(SourceError, match=r"mask has shape \(5, 5\)"):
+        ArraySource(rows, mask=mask[:, :5])
