@@ -23,7 +23,10 @@ WEIGHT_PATTERNS = ("*.safetensors", "*.bin")
 
 
 def folder_fingerprint(folder: Path) -> str:
-    """A fingerprint of a saved model: its ``config.json`` and its weight files (name, size, content)."""
+    """A fingerprint of a saved model: its ``config.json`` and its weight files (name, size, content).
+
+    What records made before `msae.activations.identity` know a model by.
+    """
     weights = sorted(path for pattern in WEIGHT_PATTERNS for path in folder.glob(pattern))
     if not weights:
         raise SourceError(f"{folder} holds no weights ({' or '.join(WEIGHT_PATTERNS)}): save the model there first")
@@ -31,7 +34,7 @@ def folder_fingerprint(folder: Path) -> str:
     for path in (folder / "config.json", *weights):
         digest.update(f"{path.name}:{path.stat().st_size};".encode())
         _update_with_file(digest, path)
-    return _short(digest)
+    return short(digest)
 
 
 def tensor_fingerprint(tensor: Tensor) -> str:
@@ -39,9 +42,9 @@ def tensor_fingerprint(tensor: Tensor) -> str:
     digest = hashlib.sha256(f"{tuple(tensor.shape)}:{tensor.dtype};".encode())
     row_bytes = tensor[0].numel() * tensor.element_size()
     if len(tensor) * row_bytes > WHOLE_BYTES:
-        tensor = tensor[_evenly(len(tensor), max(SAMPLED_BLOCKS * BLOCK_BYTES // row_bytes, 1)).to(tensor.device)]
+        tensor = tensor[evenly(len(tensor), max(SAMPLED_BLOCKS * BLOCK_BYTES // row_bytes, 1)).to(tensor.device)]
     digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    return _short(digest)
+    return short(digest)
 
 
 def parameter_fingerprint(module: nn.Module) -> str:
@@ -50,8 +53,8 @@ def parameter_fingerprint(module: nn.Module) -> str:
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
         digest.update(f"{name}:{tuple(tensor.shape)};".encode())
         flat = tensor.detach().flatten()
-        digest.update(flat[_evenly(len(flat), SAMPLED_VALUES).to(flat.device)].cpu().double().numpy().data)
-    return _short(digest)
+        digest.update(flat[evenly(len(flat), SAMPLED_VALUES).to(flat.device)].cpu().double().numpy().data)
+    return short(digest)
 
 
 def _update_with_file(digest: hashlib._Hash, path: Path) -> None:
@@ -60,14 +63,16 @@ def _update_with_file(digest: hashlib._Hash, path: Path) -> None:
         if size <= WHOLE_BYTES:
             digest.update(file.read())
             return
-        for position in _evenly(size - BLOCK_BYTES + 1, SAMPLED_BLOCKS).tolist():
+        for position in evenly(size - BLOCK_BYTES + 1, SAMPLED_BLOCKS).tolist():
             file.seek(position)
             digest.update(file.read(BLOCK_BYTES))
 
 
-def _evenly(length: int, at_most: int) -> Tensor:
+def evenly(length: int, at_most: int) -> Tensor:
+    """At most `at_most` whole numbers below `length`, evenly spread, the first and the last among them."""
     return torch.linspace(0, length - 1, steps=min(at_most, length), dtype=torch.float64).long()
 
 
-def _short(digest: hashlib._Hash) -> str:
+def short(digest: hashlib._Hash) -> str:
+    """A digest as it is written down."""
     return f"sha256:{digest.hexdigest()[:16]}"

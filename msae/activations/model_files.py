@@ -51,11 +51,17 @@ def quietly_loading() -> Iterator[None]:
 
 def cached_commit(name: str, revision: str | None) -> str | None:
     """The commit that `revision` (a branch, a tag or a commit; the main branch by default) is in the hub's cache."""
+    folder = cached_folder(name, revision)
+    return folder.name if folder else None
+
+
+def cached_folder(name: str, revision: str | None) -> Path | None:
+    """Where the files of a hub model lie in the hub's cache, if they do."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
     try:
-        config = try_to_load_from_cache(name, "config.json", revision=revision)
+        config = try_to_load_from_cache(name, "config.json", revision=revision or None)
     except HFValidationError:
         return None
-    return Path(config).parent.name if isinstance(config, str) else None
+    return Path(config).parent if isinstance(config, str) else None

@@ -29,6 +29,7 @@ else:
     TransformerLensSource = Any
 
 STREAM = re.compile(r"blocks\.\d+\.hook_(in|out|resid_pre|resid_mid|resid_post)|ln_final\.hook_in")
+LINEAR_LAYERS = {"Linear", "Conv1D"}
 AFTER_NORM = {"ln_final.hook_out", "unembed.hook_in"}
 ARRIVES = 0.99
 """A direction arrives in the residual stream when the cosine of what was added and what came is at least this."""
@@ -126,7 +127,7 @@ def _linear_layer(source: TransformerLensSource, names: list[str]) -> torch.nn.M
     """The linear layer that a hook is the input of, if it is."""
     for name in (name for name in names if name.endswith(".hook_in")):
         layer = getattr(source.model.get_submodule(name.removesuffix(".hook_in")), "original_component", None)
-        if isinstance(layer, torch.nn.Linear) or type(layer).__name__ == "Conv1D":
+        if type(layer).__name__ in LINEAR_LAYERS:
             return layer
     return None
 

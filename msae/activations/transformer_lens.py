@@ -17,8 +17,9 @@ from torch import Tensor
 
 from msae.activations.fingerprint import folder_fingerprint, parameter_fingerprint
 from msae.activations.hooks import Replaceable, attached, carried, replacing_hook
+from msae.activations.identity import model_fingerprint, tokenizer_fingerprint
 from msae.activations.missing_tensors import has_head, missing_tensors, require_backbone
-from msae.activations.model_files import cached_commit, folder_of, local_folder, quietly_loading
+from msae.activations.model_files import cached_commit, cached_folder, folder_of, local_folder, quietly_loading
 from msae.activations.model_kind import longest_context, require_one_stack
 from msae.activations.readout import direct_unembedding
 from msae.activations.source import ContextBatch, Replacement
@@ -81,11 +82,13 @@ class TransformerLensSource:
             folder = local_folder(model)
             self.model = _open(folder or str(model), dtype or "float32", device, revision)
             self._missing = missing_tensors(type(self.model.original_model), folder or str(model), revision)
+            files = folder or cached_folder(str(model), revision)
             revision = folder_fingerprint(folder) if folder else cached_commit(str(model), revision) or revision or ""
         else:
             self.model = _as_given(model, dtype, device, compatibility_mode)
             folder = folder_of(self.model.cfg.model_name)
             self._missing = missing_tensors(type(self.model.original_model), folder or self.model.cfg.model_name)
+            files = None if revision else folder
             revision = revision or _fingerprint(self.model, folder)
         require_backbone(self._missing, str(folder or self.model.cfg.model_name))
         require_one_stack(self.model.original_model.config, self.model.cfg.model_name)
@@ -99,7 +102,8 @@ class TransformerLensSource:
         self._layout = self._make_layout(context_size, batch_size, prepend_bos, bos_between_documents)
         points = [self.hook_point(name) for name in self._names(hook_name, hook_names, layer)]
         self._captured_hooks = {str(point.name): point for point in points}
-        self._specs = self._make_specs(folder, revision)
+        weights = model_fingerprint(files, self.model.original_model.config) if files else ""
+        self._specs = self._make_specs(folder, revision, weights)
 
     @property
     def specs(self) -> Mapping[str, SourceSpec]:
@@ -286,7 +290,8 @@ class TransformerLensSource:
             bos_between_documents=bos_between_documents and bos is not None and not encoder,
         )
 
-    def _make_specs(self, folder: Path | None, revision: str) -> dict[str, SourceSpec]:
+    def _make_specs(self, folder: Path | None, revision: str, weights: str) -> dict[str, SourceSpec]:
+        tokenizer = tokenizer_fingerprint(self.tokenizer)
         processed = self.model.compatibility_mode and getattr(self.model, "_weights_processed", True)
         return {
             hook: SourceSpec(
@@ -294,6 +299,8 @@ class TransformerLensSource:
                 model=folder.name if folder else str(self.model.cfg.model_name),
                 model_path=str(folder or ""),
                 revision=revision,
+                weights=weights,
+                tokenizer=tokenizer,
                 hook_name=hook,
                 d_in=d_in,
                 weight_processing="compatibility" if processed else "raw",

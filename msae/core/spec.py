@@ -10,8 +10,6 @@ from msae.core.errors import MismatchError
 
 IDENTITY_FIELDS = (
     "kind",
-    "model",
-    "revision",
     "hook_name",
     "weight_processing",
     "dtype",
@@ -22,6 +20,9 @@ IDENTITY_FIELDS = (
     "d_in",
 )
 
+FINGERPRINT = "sha256:"
+"""What a revision that is a fingerprint begins with."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SourceSpec:
@@ -29,7 +30,8 @@ class SourceSpec:
 
     `kind`: ``transformer_lens``, ``pooled``, ``module``, ``array`` or ``synthetic``.
     `model`: the hub name, or the folder's own name for a local model.
-    `revision`: the hub revision, or a fingerprint of the local weights; empty when there is none.
+    `revision`: the hub revision, or a fingerprint of what lies in a local folder; empty when there is none.
+    `weights`, `tokenizer`: fingerprints of a language model's weights and architecture, and of its tokenizer.
     `hook_name`: as resolved by the model (an alias such as ``hook_resid_post`` is stored as what it stands for).
     `weight_processing`: ``raw`` (the checkpoint's own weights) or ``compatibility`` (LayerNorm folded and so on).
     `dtype`: the dtype the model ran in. `context_size`: tokens a context, special tokens included; 0: none.
@@ -45,6 +47,8 @@ class SourceSpec:
     hook_name: str
     d_in: int
     revision: str = ""
+    weights: str = ""
+    tokenizer: str = ""
     weight_processing: str = "raw"
     dtype: str = "float32"
     prepend_bos: bool = False
@@ -59,9 +63,21 @@ class SourceSpec:
         require(self.context_size >= 0, "context_size", self.context_size, "0 (no contexts) or more")
 
     def differences(self, other: SourceSpec) -> list[str]:
-        """The identity fields in which two specs differ, each as ``field: mine != theirs``."""
-        pairs = ((name, getattr(self, name), getattr(other, name)) for name in IDENTITY_FIELDS)
+        """The identity fields in which two specs differ, each as ``field: mine != theirs``.
+
+        Content is compared where both know it: weights, or else a fingerprint that stands as the revision. What the
+        model is called then plays no part. A tokenizer is compared where both know theirs.
+        """
+        names = [*self._known_by(other), *IDENTITY_FIELDS]
+        pairs = ((name, getattr(self, name), getattr(other, name)) for name in names)
         return [f"{name}: {mine!r} != {theirs!r}" for name, mine, theirs in pairs if mine != theirs]
+
+    def _known_by(self, other: SourceSpec) -> list[str]:
+        tokenizer = ["tokenizer"] if self.tokenizer and other.tokenizer else []
+        if self.weights and other.weights:
+            return ["weights", *tokenizer]
+        by_content = all(spec.revision.startswith(FINGERPRINT) for spec in (self, other))
+        return [*([] if by_content else ["model"]), "revision", *tokenizer]
 
 
 def require_same_source(mine: SourceSpec, theirs: SourceSpec, *, what: str, force: bool = False) -> None:

@@ -99,6 +99,27 @@ def test_every_identity_field_that_differs_is_refused_by_name(name):
         require_same_source(SPEC, other, what="a and b", force=True)
 
 
+@pytest.mark.parametrize(
+    ("mine", "theirs", "named"),
+    [
+        ({}, {"model": "other"}, "model"),
+        ({}, {"revision": "main"}, "revision"),
+        ({"weights": "a", "model": "x", "revision": "1"}, {"weights": "b"}, "weights"),
+        ({"weights": "a", "model": "x", "revision": "1"}, {"weights": "a"}, None),
+        ({"weights": "a", "model": "x"}, {}, "model"),
+        ({"revision": "sha256:1", "model": "x"}, {"revision": "sha256:1"}, None),
+        ({"revision": "sha256:1"}, {"revision": "sha256:2"}, "revision"),
+        ({"weights": "a", "tokenizer": "t"}, {"weights": "a", "tokenizer": "u"}, "tokenizer"),
+        ({"tokenizer": "t"}, {}, None),
+        ({"tokenizer": "t"}, {"tokenizer": "u"}, "tokenizer"),
+    ],
+)
+def test_a_model_is_its_content_where_that_is_known_and_its_name_elsewhere(mine, theirs, named):
+    first, second = replace(SPEC, **mine), replace(SPEC, **theirs)
+    for a, b in ((first, second), (second, first)):
+        assert [line.split(":")[0] for line in a.differences(b)] == ([named] if named else [])
+
+
 def test_the_place_a_model_was_opened_from_is_no_part_of_its_identity():
     require_same_source(SPEC, replace(SPEC, model_path="/elsewhere"), what="a and b")
     assert SPEC.differences(replace(SPEC, model_path="/elsewhere")) == []
