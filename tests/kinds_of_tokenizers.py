@@ -103,6 +103,13 @@ def word_level() -> PreTrainedTokenizerFast:
     return fast(tokenizer)
 
 
+def words_and_blanks() -> PreTrainedTokenizerFast:
+    """Characters and words with the blank before them, and no decoder."""
+    tokenizer = Tokenizer(models.WordLevel(numbered([" the", "the", " cat", *LETTERS, " "]), unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r" ?[a-z]+|[^a-z]"), "isolated")
+    return fast(tokenizer)
+
+
 def end_of_word() -> PreTrainedTokenizerFast:
     """The first GPT's kind: `</w>` ends a word."""
     pieces = [*LETTERS, *(f"{letter}</w>" for letter in LETTERS)]
@@ -127,5 +134,6 @@ NOT_KEPT = {
     "t5": t5,
     "word piece": word_piece,
     "word level": word_level,
+    "words and blanks": words_and_blanks,
     "end of word": end_of_word,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 BLANK = "▁"
@@ -18,12 +19,17 @@ def token_strings(tokenizer: Any, token_ids: Iterable[int]) -> list[str]:
     word (``##s``) gets one in front.
     """
     ids = [int(token_id) for token_id in token_ids]
-    literal, text_of = _literal(tokenizer), piece_decoder(tokenizer)
+    literal, text_of = _readers(tokenizer, len(tokenizer))
     pieces = tokenizer.convert_ids_to_tokens(ids)
     return [
         "" if piece is None else literal[token_id] if token_id in literal else text_of(str(piece))
         for token_id, piece in zip(ids, pieces, strict=True)
     ]
+
+
+@lru_cache(maxsize=4)
+def _readers(tokenizer: Any, _size: int) -> tuple[dict[int, str], Callable[[str], str]]:
+    return _literal(tokenizer), piece_decoder(tokenizer)
 
 
 def _literal(tokenizer: Any) -> dict[int, str]:
@@ -52,8 +58,12 @@ def piece_decoder(tokenizer: Any) -> Callable[[str], str]:
     if WORD_PIECE in kinds or type(backend.model).__name__ == WORD_PIECE:
         prefix = next((step["prefix"] for step in steps if step["type"] == WORD_PIECE), "##")
         return lambda piece: piece.removeprefix(prefix) if piece.startswith(prefix) else f" {piece}"
+    if backend.decoder is None:
+        # Decoding joins the pieces with blanks; where pieces hold blanks of their own, none was lost between them.
+        keeps = any(" " in piece for piece in backend.get_vocab(with_added_tokens=False))
+        return (lambda piece: piece) if keeps else (lambda piece: f" {piece}")
     if not steps:
-        return (lambda piece: f" {piece}") if backend.decoder is None else (lambda piece: piece)
+        return lambda piece: piece
     from tokenizers import decoders
 
     decoder = decoders.Fuse()

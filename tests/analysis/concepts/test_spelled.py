@@ -17,6 +17,7 @@ from torch import Tensor
 import msae
 from msae.activations.store import RowTokens
 from msae.activations.transformer_lens import TransformerLensSource
+from msae.analysis.all_measurements import Result
 from msae.analysis.concepts import spelled
 from msae.analysis.concepts.concept_absorption import ConceptAbsorption
 from msae.analysis.concepts.concept_absorption_tables import THROUGH_THE_MODEL, shown_levels
@@ -232,7 +233,7 @@ def test_the_terminal_shows_the_rates(found):
 
 
 def printed(result) -> str:
-    apart = msae.analysis.all_measurements.Result(
+    apart = Result(
         tables=result.tables,
         summary={k.removeprefix("concept_absorption."): v for k, v in result.summary.items()},
     )

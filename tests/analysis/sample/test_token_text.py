@@ -146,6 +146,7 @@ def test_what_a_tokenizer_does_not_keep_is_known(name):
         ("t5", "a  b", [" ", "a", " ", "b"]),
         ("word piece", "the cats", [" the", " cat", "s"]),
         ("word level", "the cat", [" the", " cat"]),
+        ("words and blanks", "the  cat.", ["the", " ", " cat", "."]),
         ("end of word", "ab c", ["a", "b ", "c "]),
     ],
 )
