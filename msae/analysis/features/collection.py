@@ -26,7 +26,8 @@ from msae.analysis.features.ranked import ranked
 from msae.analysis.features.statistics import FEATURES, HISTOGRAMS, FeatureStatistics
 from msae.analysis.sample import CodeTable, Collected, Origin, Pairs, PairSettings, Rows, TokenText
 from msae.analysis.sample.encode import encode_all
-from msae.analysis.sample.pairs import find_pairs
+from msae.analysis.sample.pairs import find_pairs, lift_of
+from msae.analysis.sample.shift import shifted
 from msae.analysis.tables import Column, TableSpec, make_table
 from msae.core.config import require
 from msae.core.progress import bar
@@ -45,7 +46,12 @@ PAIRS = TableSpec(
     Column("lift", pa.float32(), "together / the number expected if they fired independently"),
     Column("phi", pa.float32(), "Pearson's correlation of firing"),
     Column("log10_p", pa.float32(), "log10 of an upper bound of the hypergeometric tail of `together`"),
-    Column("significant", pa.bool_(), "rejected by Benjamini-Hochberg over all pairs tested"),
+    Column(
+        "significant",
+        pa.bool_(),
+        "rejected by Benjamini-Hochberg over all pairs tested, and beyond the log10_p at which those of codes "
+        "shifted within documents number at most `fdr` as many",
+    ),
 )
 
 
@@ -106,7 +112,8 @@ def collect(
             picked.append(pick(block, settings.examples))
             bands.append(band_bounds(block, settings.examples.bands))
             advance(block.stop - block.first)
-    pairs = find_pairs(codes, level_of, settings.pairs, progress=progress)
+    null = shifted(codes, origin, seed=settings.seed, scratch=scratch)
+    pairs = find_pairs(codes, level_of, settings.pairs, null=null, progress=progress)
     features = statistics.features(level_of, settings.pairs.min_tokens, text)
     chosen = Picked(**{n: np.concatenate([getattr(p, n) for p in picked]) for n in ("latent", "band", "rank", "place")})
     examples = example_columns(chosen, codes, origin, text, settings.examples.reach)
@@ -123,7 +130,7 @@ def collect(
         "pairs": make_table(
             PAIRS,
             pair_columns(pairs, codes, level_of),
-            {**about, "tested": pairs.n_tests, "kept": settings.pairs},
+            {**about, "tested": pairs.n_tests, "kept": settings.pairs, "cut": pairs.cut / math.log(10)},
         ),
         "neighbours": make_table(
             NEIGHBOURS,
@@ -138,6 +145,7 @@ def collect(
         sae=sae,
         rows=rows,
         codes=codes,
+        null_codes=null,
         origin=origin,
         pairs=pairs,
         pair_settings=settings.pairs,
@@ -160,7 +168,7 @@ def pair_columns(pairs: Pairs, codes: CodeTable, level_of: np.ndarray) -> dict[s
         "together": pairs.together,
         "p_a_given_b": pairs.together / n_b,
         "p_b_given_a": pairs.together / n_a,
-        "lift": pairs.together * (codes.n_rows / n_a) / n_b,
+        "lift": lift_of(pairs.together, n_a, n_b, codes.n_rows),
         "phi": pairs.phi,
         "log10_p": pairs.log_p / math.log(10),
         "significant": pairs.significant,

@@ -1,7 +1,7 @@
 """Parent → child edges between bands: c hardly ever fires without p.
 
-    P(p | c) ≥ `conditional`, and together more often than chance has it (hypergeometric, Benjamini–Hochberg over all
-    pairs of latents that fire often enough, within bands and across)
+    P(p | c) ≥ `conditional`, and together more often than chance has it (hypergeometric, at a false discovery rate over
+    all pairs of latents that fire often enough, within bands and across; the cut is calibrated on shifted codes)
 
 p lies in an inner band, c in any later one. All edges are kept: a latent may have several parents, and a grandparent is
 one of them.
@@ -48,8 +48,8 @@ def find_edges(collected: Levelled, conditional: float) -> Edges:
 
 
 def null_edges(collected: Levelled, conditional: float) -> Edges:
-    """The edges of the same codes, shifted: what chance gives."""
-    return _edges(collected, collected.null_pairs, collected.null_codes, conditional)
+    """The edges of the same codes, shifted (anew: not as for the cut of what is significant): what chance gives."""
+    return _edges(collected, collected.null_pairs, collected.second_null_codes, conditional)
 
 
 def implications(pairs: Pairs, codes: CodeTable, conditional: float) -> int:

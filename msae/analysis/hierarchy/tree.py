@@ -13,9 +13,11 @@ from jaxtyping import Float
 
 from msae.analysis.hierarchy.edges import Edges, find_edges, implications, null_edges, share_in_order
 from msae.analysis.hierarchy.residuals import residual_projections
+from msae.analysis.hierarchy.token_types import TokenTypes
 from msae.analysis.measurement import Figure, Result
 from msae.analysis.sample import Collected
 from msae.analysis.sample.code_table import evenly
+from msae.analysis.sample.pairs import lift_of
 from msae.analysis.tables import Column, TableSpec, make_table
 from msae.core.config import require
 
@@ -33,6 +35,12 @@ TREE = TableSpec(
     Column("n_child", pa.int64(), "tokens on which the child fires"),
     Column("together", pa.int64(), "tokens on which both fire"),
     Column("p_parent_given_child", pa.float32(), "together / n_child; at least the setting `conditional`"),
+    Column(
+        "p_by_token",
+        pa.float32(),
+        "what the tokens alone make of P(parent | child): the same with codes dealt out anew among the occurrences of "
+        "the same token. Where it is as large, the parent covers the child's vocabulary, no more",
+    ),
     Column("p_child_given_parent", pa.float32(), "together / n_parent"),
     Column(
         "strength",
@@ -43,10 +51,10 @@ TREE = TableSpec(
     Column("log10_p", pa.float32(), "log10 of an upper bound of the hypergeometric tail of `together`"),
     Column("decoder_cosine", pa.float32(), "cosine of the two decoder directions"),
     Column(
-        "activation_cosine",
+        "activation_correlation",
         pa.float32(),
-        "cosine of the two activations over the tokens on which the child fires (masked activation cosine, "
-        "arXiv:2503.17547, appendix F)",
+        "Pearson's correlation of the two activations over the tokens on which both fire; null below three "
+        "tokens, and where one of the two does not vary; 0 by chance",
     ),
     Column(
         "gain",
@@ -78,10 +86,14 @@ class Tree:
         """Table ``tree``: one row an edge, the strongest first. An SAE of one level has none."""
         edges = find_edges(collected, self.conditional)
         by_chance = null_edges(collected, self.conditional)
+        types = TokenTypes.of(collected.codes, collected.origin)
+        expected = types.expected_of(edges.parent, edges.child)
+        by_token = expected / np.maximum(collected.codes.counts[edges.child], 1)
         summary = self._summary(collected, edges, by_chance)
+        summary["edges_by_token_alone"] = int((by_token >= self.conditional).sum())
         table = make_table(
             TREE,
-            self._columns(collected, edges),
+            self._columns(collected, edges, by_token),
             summary,
         )
         return Result(tables={"tree": table}, summary=summary)
@@ -92,7 +104,7 @@ class Tree:
 
         return [tree_outline(result, tables["features"])]
 
-    def _columns(self, collected: Collected, edges: Edges) -> dict[str, np.ndarray]:
+    def _columns(self, collected: Collected, edges: Edges, by_token: np.ndarray) -> dict[str, np.ndarray]:
         codes, pairs = collected.codes, collected.pairs
         n_parent, n_child = codes.counts[edges.parent], codes.counts[edges.child]
         together = pairs.together[edges.pair]
@@ -108,12 +120,13 @@ class Tree:
             "n_child": n_child,
             "together": together,
             "p_parent_given_child": together / n_child,
+            "p_by_token": by_token,
             "p_child_given_parent": together / n_parent,
             "strength": strength,
-            "lift": together * (codes.n_rows / n_parent) / n_child,
+            "lift": lift_of(together, n_parent, n_child, codes.n_rows),
             "log10_p": pairs.log_p[edges.pair] / math.log(10),
             "decoder_cosine": collected.cosine(edges.parent, edges.child),
-            "activation_cosine": activation_cosine(collected, edges),
+            "activation_correlation": activation_correlation(collected, edges),
             "gain": reconstruction_gain(collected, edges, self.gain_tokens),
         }
         return {name: values[order] for name, values in columns.items()}
@@ -139,13 +152,17 @@ class Tree:
         }
 
 
-def activation_cosine(collected: Collected, edges: Edges) -> Float[np.ndarray, " edges"]:
-    """Σ f_p f_c / √(Σ f_p² Σ f_c²) over the tokens on which c fires."""
+def activation_correlation(collected: Collected, edges: Edges) -> Float[np.ndarray, " edges"]:
+    """Pearson's, over the tokens on which both fire. (The cosine over the child's tokens, arXiv:2503.17547, appendix F,
+    is mostly P(parent | child): with the parent's activations dealt out anew among them it stays nearly the same.)"""
     out = np.full(len(edges), np.nan)
     for i, (parent, child) in enumerate(zip(edges.parent.tolist(), edges.child.tolist(), strict=True)):
-        of_child = collected.codes.values_of(child).astype(np.float64)
-        of_parent = collected.codes.values_at(parent, collected.codes.rows_of(child)).astype(np.float64)
-        out[i] = of_parent @ of_child / math.sqrt((of_parent @ of_parent) * (of_child @ of_child))
+        rows = collected.codes.rows_of(child)
+        both = collected.codes.fires_at(parent, rows)
+        of_child = collected.codes.values_of(child)[both].astype(np.float64)
+        of_parent = collected.codes.values_at(parent, rows[both]).astype(np.float64)
+        if both.sum() > 2 and of_child.std() > 0 and of_parent.std() > 0:
+            out[i] = np.corrcoef(of_parent, of_child)[0, 1]
     return out
 
 

@@ -27,11 +27,13 @@ from msae.sae.autoencoder import SparseAutoencoder
 
 @dataclass(frozen=True, kw_only=True)
 class Levelled(ABC):
-    """A sample's codes. `pairs`: the co-firing pairs kept, by `pair_settings`. `seed`: of the shifts of the null model.
-    `scratch`: the folder for files of codes; None is the system's own.
+    """A sample's codes, and the same shifted (`null_codes`). `pairs`: the co-firing pairs kept, by `pair_settings`,
+    significant by a cut calibrated on `null_codes`. `seed`: of the shifts of the null model. `scratch`: the folder for
+    files of codes; None is the system's own.
     """
 
     codes: CodeTable
+    null_codes: CodeTable
     origin: Origin
     pairs: Pairs
     pair_settings: PairSettings
@@ -59,19 +61,14 @@ class Levelled(ABC):
         return shift_bounds(self.origin)[1]
 
     @cached_property
-    def null_codes(self) -> CodeTable:
-        """The codes, shifted."""
-        return shifted(self.codes, self.origin, seed=self.seed, scratch=self.scratch)
-
-    @cached_property
     def second_null_codes(self) -> CodeTable:
-        """The codes, shifted anew: to count what a cut found on `null_codes` lets through."""
+        """The codes, shifted anew: what a cut found on `null_codes` lets through is counted on these."""
         return shifted(self.codes, self.origin, seed=self.seed + 1, scratch=self.scratch)
 
     @cached_property
     def null_pairs(self) -> Pairs:
-        """The pairs kept of the shifted codes, by the same rule."""
-        return find_pairs(self.null_codes, self.level_of, self.pair_settings)
+        """The pairs kept of `second_null_codes`, by the same rule and the same cut."""
+        return find_pairs(self.second_null_codes, self.level_of, self.pair_settings, cut=self.pairs.cut)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from msae.analysis.sample.collected import Levelled
 from msae.analysis.sample.encode import encode_all
 from msae.analysis.sample.origin import Origin, Rows
 from msae.analysis.sample.pairs import PairSettings, find_pairs
+from msae.analysis.sample.shift import shifted
 from msae.core.config import require
 from msae.core.errors import ConfigError, MismatchError
 from msae.sae.autoencoder import SparseAutoencoder
@@ -68,10 +69,12 @@ def join_saes(
     tables = [encode_all(sae, rows, n_rows, scratch=scratch, progress=progress, force=force) for sae in saes]
     codes, widths = joined(tables, scratch), tuple(sae.d_sae for sae in saes)
     level_of = np.repeat(np.arange(len(widths)), widths)
-    pairs = find_pairs(codes, level_of, pair_settings, progress=progress)
     origin = Origin.of(rows, n_rows)
+    null = shifted(codes, origin, seed=seed, scratch=scratch)
+    pairs = find_pairs(codes, level_of, pair_settings, null=null, progress=progress)
     return JoinedCodes(
         codes=codes,
+        null_codes=null,
         origin=origin,
         pairs=pairs,
         pair_settings=pair_settings,

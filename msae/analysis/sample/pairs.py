@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from jaxtyping import Bool, Float, Int
 
 from msae.analysis.sample.code_table import CodeTable
-from msae.analysis.sample.significance import log_cut, log_tail
+from msae.analysis.sample.significance import calibrated_cut, log_cut, log_tail
 from msae.core.config import require
 from msae.core.errors import MismatchError
 from msae.core.progress import bar
@@ -30,8 +30,8 @@ class PairSettings:
     Tested: all pairs of latents that fire on at least `min_tokens` rows each. Notable: fire together on at least
     `min_together` rows and z = (together − expected) / √expected ≥ 3 (other pairs count as tests with p = 1).
     Kept: notable pairs that are among the `partners` with the largest phi that one of the two has in the other's
-    level, or that are significant (Benjamini–Hochberg at `fdr` over all pairs tested) with a conditional probability
-    of at least `conditional` in one direction.
+    level, or that are significant (at the false discovery rate `fdr`) with a conditional probability of at least
+    `conditional` in one direction.
     """
 
     min_tokens: int = 20
@@ -50,7 +50,8 @@ class PairSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Pairs:
-    """The pairs kept, a < b, in the order (a, b). `n_tests`: pairs tested. `log_p`: natural logarithm."""
+    """The pairs kept, a < b, in the order (a, b). `n_tests`: pairs tested. `log_p`: natural logarithm. `cut`: the
+    largest that is significant."""
 
     a: Int[np.ndarray, " pairs"]
     b: Int[np.ndarray, " pairs"]
@@ -60,6 +61,7 @@ class Pairs:
     significant: Bool[np.ndarray, " pairs"]
     n_tests: int
     n_significant: int
+    cut: float
 
     def __len__(self) -> int:
         return len(self.a)
@@ -83,9 +85,19 @@ def count_together(
 
 
 def find_pairs(
-    codes: CodeTable, level_of: Int[np.ndarray, " d_sae"], settings: PairSettings, *, progress: bool = False
+    codes: CodeTable,
+    level_of: Int[np.ndarray, " d_sae"],
+    settings: PairSettings,
+    *,
+    null: CodeTable | None = None,
+    cut: float | None = None,
+    progress: bool = False,
 ) -> Pairs:
-    """Count every pair, test every pair, keep what `settings` says."""
+    """Count every pair, test every pair, keep what `settings` says.
+
+    Significant is what lies beyond `cut`. Without one it is that of Benjamini–Hochberg at `fdr`, which holds for tokens
+    that are independent, and with `null` (shifted codes) one at which their pairs number at most `fdr` as many.
+    """
     eligible = codes.counts >= settings.min_tokens
     n_tests = int(eligible.sum()) * (int(eligible.sum()) - 1) // 2
     kept: list[tuple[np.ndarray, ...]] = []
@@ -102,7 +114,12 @@ def find_pairs(
             kept.append(tuple(values[possible] for values in (a, b, together, phi, log_p, best)))
             advance(latents.stop - latents.start)
     all_log_p = np.concatenate(tested) if tested else np.empty(0)
-    cut = log_cut(all_log_p, n_tests, settings.fdr)
+    if cut is None:
+        cut = (
+            log_cut(all_log_p, n_tests, settings.fdr)
+            if null is None
+            else calibrated_cut(all_log_p, _all_log_p(null, settings), n_tests, settings.fdr)
+        )
     a, b, together, phi, log_p, best = (np.concatenate(columns) for columns in zip(*kept, strict=True))
     keep = best | (log_p <= cut)
     low, high = np.minimum(a, b)[keep], np.maximum(a, b)[keep]
@@ -117,7 +134,17 @@ def find_pairs(
         significant=log_p[pick] <= cut,
         n_tests=n_tests,
         n_significant=int((all_log_p <= cut).sum()),
+        cut=cut,
     )
+
+
+def _all_log_p(codes: CodeTable, settings: PairSettings) -> Float[np.ndarray, " pairs"]:
+    """Of all notable pairs."""
+    eligible, found = codes.counts >= settings.min_tokens, [np.empty(0)]
+    for latents, counts in count_together(codes):
+        a, b, _, log_p = _notable(codes, eligible, latents, counts, settings)
+        found.append(log_p[a < b])
+    return np.concatenate(found)
 
 
 def _notable(
@@ -138,6 +165,11 @@ def phi_of(together: np.ndarray, n_a: np.ndarray, n_b: np.ndarray, n_rows: int) 
     a, b = n_a / n_rows, n_b / n_rows
     spread = np.sqrt(a * (1 - a) * b * (1 - b))
     return (together / n_rows - a * b) / np.where(spread > 0, spread, 1.0)
+
+
+def lift_of(together: np.ndarray, n_a: np.ndarray, n_b: np.ndarray, n_rows: int) -> Float[np.ndarray, " pairs"]:
+    """Rows on which both fire / the number expected if they fired independently."""
+    return together * (n_rows / n_a) / n_b
 
 
 def among_the_first(

@@ -1,4 +1,8 @@
-"""Do two latents fire together by chance? A hypergeometric tail, and Benjamini–Hochberg over all pairs."""
+"""Do two latents fire together by chance? A hypergeometric tail, and the cut on it at a false discovery rate.
+
+The tail takes tokens for independent, which they are not: a document's are alike. So the rate at which it is cut is not
+the rate of what is false, unless the cut is calibrated on codes of which nothing is true (`calibrated_cut`).
+"""
 
 from __future__ import annotations
 
@@ -37,6 +41,21 @@ def log_cut(log_p: Float[np.ndarray, " pairs"], n_tests: int, rate: float) -> fl
     limits = np.log(rate) + np.log(np.arange(1, len(ordered) + 1)) - np.log(max(n_tests, 1))
     passed: Bool[np.ndarray, " pairs"] = ordered <= limits
     return float(ordered[np.flatnonzero(passed)[-1]]) if passed.any() else -np.inf
+
+
+def calibrated_cut(
+    log_p: Float[np.ndarray, " pairs"], null_log_p: Float[np.ndarray, " null"], n_tests: int, rate: float
+) -> float:
+    """The largest log p up to which the null has at most `rate` as many tests as the data, at most `log_cut`;
+    −inf when there is none.
+
+    `null_log_p`: of as many tests, on data of which nothing is true.
+    """
+    found = np.sort(log_p[log_p <= log_cut(log_p, n_tests, rate)])
+    so_far = np.searchsorted(found, found, side="right")
+    false = np.searchsorted(np.sort(null_log_p), found, side="right")
+    passed = np.flatnonzero(false <= rate * so_far)
+    return float(found[passed[-1]]) if len(passed) else -np.inf
 
 
 def _log_choose(n: np.ndarray, k: np.ndarray) -> np.ndarray:

@@ -8,10 +8,12 @@ import pyarrow as pa
 import pytest
 import torch
 
+from msae.activations.store import RowTokens
 from msae.activations.synthetic import SyntheticForest
 from msae.analysis.all_measurements import Tree
 from msae.analysis.features.collection import collect
 from msae.analysis.hierarchy.edges import find_edges, implications, null_edges, share_in_order
+from msae.analysis.sample import ArrayRows
 from msae.analysis.truth.edge_scores import edge_scores
 from msae.core.errors import ConfigError, EvaluationError
 
@@ -35,8 +37,7 @@ def test_every_figure_of_an_edge_by_hand(from_codes):
     assert edge["strength"] == pytest.approx(18 / 20 - 22 / 180)
     assert edge["lift"] == pytest.approx(18 / (40 * 20 / 200))
     assert edge["decoder_cosine"] == 0
-    # Σ f_p f_c = 18 · 2; ‖f_p‖ = √18 and ‖f_c‖ = √(20 · 4) over the child's tokens.
-    assert edge["activation_cosine"] == pytest.approx(36 / (18 * 80) ** 0.5)
+    assert edge["activation_correlation"] is None  # neither varies
     # The rows are reconstructed exactly, so the child removes all the error there is without it.
     assert edge["gain"] == pytest.approx(1)
 
@@ -49,6 +50,36 @@ def test_gain_of_a_child_that_explains_half(build):
     sae = build.sae_of([[1, 0, 0], [0, 1, 0]], [[1, 0, 0], [0, 1, 0]], (1, 2))
     (edge,) = Tree().run(collect(sae, build.in_documents(x))).tables["tree"].to_pylist()
     assert edge["gain"] == pytest.approx(1 / 2)
+
+
+def test_the_correlation_of_activations_is_what_it_is_and_nothing_by_chance(from_codes):
+    # Latents 1 and 2 fire on the same 400 of the 1,000 tokens of latent 0, all with wide activations: 1 as it does,
+    # 2 at random. The cosine, given before, is .9 for both.
+    generator = torch.Generator().manual_seed(0)
+    codes = torch.zeros(4000, 3)
+    strength = 1 + torch.rand(1000, generator=generator)
+    codes[:1000, 0], codes[:400, 1] = strength, 2 * strength[:400]
+    codes[:400, 2] = 1 + torch.rand(400, generator=generator)
+    codes = codes[torch.randperm(4000, generator=generator)]
+    rows = Tree().run(from_codes(codes, (1, 3))).tables["tree"].to_pylist()
+    found = {row["child"]: row["activation_correlation"] for row in rows}
+    assert found[1] == pytest.approx(1) and abs(found[2]) < 0.12
+
+
+def test_an_edge_that_the_tokens_alone_make_is_told_from_one_of_context(build):
+    # Tokens 0 to 9 in turn. Latent 0 fires on all of tokens 0 and 1, latent 1 on all of token 0: tokens alone.
+    # Latent 2 fires on every other token 5, latent 3 on half of those: it never fires without 2, and the token gives ½.
+    row = torch.arange(4000)
+    token, turn = row % 10, row // 10
+    codes = torch.zeros(4000, 4)
+    codes[:, 0], codes[:, 1] = ((token < 2), (token == 0))
+    codes[:, 2], codes[:, 3] = (token == 5) & (turn % 2 == 0), (token == 5) & (turn % 4 == 0)
+    sae = build.sae_of(torch.eye(4)[[0, 2, 1, 3]], torch.eye(4)[[0, 2, 1, 3]], (2, 4))
+    tokens = RowTokens(token_id=token, document=row // 50, offset=row % 50)
+    result = Tree().run(collect(sae, ArrayRows(codes, tokens)))
+    by_token = {(edge["parent"], edge["child"]): edge["p_by_token"] for edge in result.tables["tree"].to_pylist()}
+    assert by_token == {(0, 2): 1.0, (1, 3): 0.5}
+    assert result.summary["edges"] == 2 and result.summary["edges_by_token_alone"] == 1
 
 
 def test_only_later_bands_hold_children_and_all_parents_are_kept(from_codes):

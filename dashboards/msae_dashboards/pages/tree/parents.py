@@ -32,7 +32,7 @@ def _parent(visit: Visit, row: dict[str, Any], nearest: bool) -> Content:
         ("together on", f"{row['together']:,} tokens"),
         ("lift", f"{number(row['lift'], 1)} ×"),
         ("decoder cosine", number(row["decoder_cosine"], 2)),
-        ("activation cosine", number(row["activation_cosine"], 2)),
+        ("correlation", number(row.get("activation_correlation"), 2)),
         ("gain", "n/a" if row["gain"] is None else share(row["gain"], 0)),
     ]
     branch = Link("branch" if nearest else "a parent's parent", tree_href(row["parent"]), "opens")
