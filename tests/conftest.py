@@ -1,4 +1,4 @@
-"""What every test runs under: no network, few threads, property tests that are quick and repeatable."""
+"""What every test runs under: no network, few threads, property tests that are quick and repeatable; and a browser."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 else:
     os.environ.setdefault("OMP_NUM_THREADS", "2")
 
+import shutil
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 settings.register_profile(
     "msae",
@@ -27,3 +32,19 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("msae")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A real browser; where there is none, the tests that need it say so and skip.
+
+    One for the whole process: Playwright's synchronous interface runs once in a thread.
+    """
+    sync_api = pytest.importorskip("playwright.sync_api")
+    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if path is None:
+        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed (apt install chromium)")
+    with sync_api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield launched
+        launched.close()

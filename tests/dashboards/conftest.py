@@ -1,4 +1,4 @@
-"""A small real run on the demo model, analyzed; one on a hostile corpus; a server of each, and a real browser."""
+"""A small real run on the demo model, analyzed; one on a hostile corpus; and a server of each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from msae.studies.demo import DemoSettings, run_demo
 
 PATIENCE = 180_000
 """Milliseconds that a page is waited for: a state that comes late is no failure, and one that never comes is."""
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 TINY = DemoSettings(
     widths=(16, 48, 128), k=6, harvest_tokens=12_000, train_tokens=120_000, eval_tokens=1_500, seed=0, layer=3
 )
@@ -54,19 +53,6 @@ def site(demo_run: msae.Run) -> Iterator[str]:
     """The address of the small run's pages."""
     with serving(demo_run.path) as address:
         yield address
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """A real browser; where there is none, the tests that need it say so and skip."""
-    sync_api = pytest.importorskip("playwright.sync_api")
-    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    if path is None:
-        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed (apt install chromium)")
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

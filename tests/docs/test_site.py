@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,6 @@ from msae.cli.command import COMMANDS
 pytest.importorskip("mkdocs")
 
 ROOT = Path(__file__).parents[2]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 LOADED = re.compile(r"<(?:script|link|img|iframe)\b[^>]*?\b(?:src|href)=[\"']?(https?:)?//", flags=re.IGNORECASE)
 
 
@@ -56,20 +54,15 @@ def test_every_command_is_described(site: Path) -> None:
         assert f"usage: msae {command} " in text
 
 
-def test_search_works_in_pages_opened_as_files(site: Path) -> None:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    if path is None:
-        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed (apt install chromium)")
+def test_search_works_in_pages_opened_as_files(site: Path, browser) -> None:
     requested: list[str] = []
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.on("request", lambda request: requested.append(request.url))
-        page.goto((site / "index.html").as_uri())
-        page.locator(".md-search__input").fill("rate distortion")
-        page.locator(".md-search-result__link").first.wait_for()
-        browser.close()
+    context = browser.new_context()
+    page = context.new_page()
+    page.on("request", lambda request: requested.append(request.url))
+    page.goto((site / "index.html").as_uri())
+    page.locator(".md-search__input").fill("rate distortion")
+    page.locator(".md-search-result__link").first.wait_for()
+    context.close()
     assert requested and not [url for url in requested if url.startswith(("http:", "https:", "ws"))]
 
 
