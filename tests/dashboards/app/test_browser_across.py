@@ -92,18 +92,28 @@ def test_absorption_opens_a_pair_with_both_latents_along_the_passage(site, open_
     page = open_page(f"{site}/absorption")
     page.wait_for_selector(".absorption-pairs .picks li")
     assert page.locator(".absorption-pairs .picks li").count() == min(len(pairs), ranked.SHOWN)
-    second = pairs[1]
-    page.click(".absorption-pairs .picks li:nth-child(2) .latent >> nth=0")
-    heading(page, f"Absorption of feature {second['parent']}")
-    assert page.url == f"{site}/absorption/{second['parent']}?child={second['child']}"
+    # Not the first of them, which an address without a child opens too.
+    place, pair = next((place, pair) for place, pair in enumerate(pairs) if place and pair["absorbed"])
+    page.click(f".absorption-pairs .picks li:nth-child({place + 1}) .latent >> nth=0")
+    heading(page, f"Absorption of feature {pair['parent']}")
+    assert page.url == f"{site}/absorption/{pair['parent']}?child={pair['child']}"
     heads = page.locator(".absorption-tokens .pair .latent").all_inner_texts()
-    assert heads == [str(second["parent"]), str(second["child"])]
-    tokens = [r for r in tables.rows("absorption_tokens", second["parent"], "parent") if r["child"] == second["child"]]
+    assert heads == [str(pair["parent"]), str(pair["child"])]
+    tokens = [r for r in tables.rows("absorption_tokens", pair["parent"], "parent") if r["child"] == pair["child"]]
     assert page.locator(".absorbed").count() == len(tokens) > 0
     lines = page.locator(".absorbed").first.locator(".line")
     child, parent = (lines.nth(i).locator("i.here") for i in (0, 1))
     assert float(child.get_attribute("data-v")) == pytest.approx(tokens[0]["child_value"], rel=1e-3)
     assert parent.get_attribute("data-v") is None and child.inner_text() == parent.inner_text()
+
+
+def test_a_pair_without_an_absorbed_token_says_so(site, open_page, tables) -> None:
+    pair = next(pair for pair in ranked.tested(tables).to_pylist() if not pair["absorbed"])
+    page = open_page(f"{site}/absorption/{pair['parent']}?child={pair['child']}")
+    heading(page, f"Absorption of feature {pair['parent']}")
+    assert page.locator(".absorption-tokens .note").inner_text() == (
+        f"Not one of {pair['tested']:,} tokens tested is absorbed."
+    )
 
 
 @pytest.mark.parametrize("page_name", ["tree", "splitting", "absorption"])
