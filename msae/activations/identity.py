@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -117,7 +116,7 @@ def _tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
     for file in files:
         try:
             yield from _read_pickled(file) if file.suffix == ".bin" else _read(file)
-        except (OSError, RuntimeError, SafetensorError, UnpicklingError) as error:
+        except (OSError, RuntimeError, SafetensorError) as error:
             raise SourceError(f"could not read the weights {file}: {error}") from error
 
 
@@ -129,7 +128,14 @@ def _read(file: Path) -> Iterator[tuple[str, Tensor]]:
 
 def _read_pickled(file: Path) -> Iterator[tuple[str, Tensor]]:
     try:
-        content = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
-    except RuntimeError:  # what torch wrote before its files were archives
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        content = _unpickled(file)
+    except Exception as error:  # whatever a damaged or hostile file makes an unpickler meet
+        raise SourceError(f"could not read the weights {file}: {error}") from error
     yield from ((name, tensor) for name, tensor in content.items() if isinstance(tensor, Tensor))
+
+
+def _unpickled(file: Path) -> Any:
+    try:
+        return torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+    except RuntimeError:  # what torch wrote before its files were archives
+        return torch.load(file, map_location="cpu", weights_only=True)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from msae.core.config import from_dict, nearest, to_dict
 from msae.core.errors import CheckpointError, ConfigError
-from msae.core.files import read_json, read_tensors, write_json, write_tensors
+from msae.core.files import read_json, read_tensors, sha256, write_json, write_tensors
 from msae.core.spec import SourceSpec
 from msae.core.version import __version__
 from msae.nested.code import NestedCode
@@ -33,12 +33,16 @@ def save_code(code: NestedCode, path: str | Path) -> Path:
     settings = code.write(path)
     source = to_dict(code.source) if code.source else None
     head = {"format_version": FORMAT_VERSION, "version": __version__, "type": type(code).__name__}
-    write_json(path / CODE, {**head, "source": source, "settings": settings})
+    write_json(path / CODE, {**head, "source": source, "settings": settings, "sha256": _sum(path)})
     return path
 
 
 def load_code(path: str | Path) -> NestedCode:
-    """The code saved at `path`; `CheckpointError` when there is none, or it cannot be read."""
+    """The code saved at `path`.
+
+    Raises `CheckpointError` when there is none, when it cannot be read, and when its numbers are not those that were
+    saved: nothing else would show that some of them were replaced.
+    """
     from msae.nested.all_codes import CODES
 
     path = Path(path)
@@ -47,11 +51,18 @@ def load_code(path: str | Path) -> NestedCode:
     name = saved.get("type")
     if name not in classes:
         raise CheckpointError(f"{path / CODE} is of the type {name!r}{nearest(str(name), classes)}")
+    if saved.get("sha256") is not None and (path / TENSORS).is_file() and _sum(path) != saved["sha256"]:
+        raise CheckpointError(f"{path / TENSORS} does not hold the numbers that were saved: copy it again, or {AGAIN}")
     try:
         source = from_dict(SourceSpec, saved["source"]) if saved.get("source") else None
         return classes[name].read(path, saved["settings"], source)
     except (ConfigError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path / CODE} does not describe a {name}: {error}; {AGAIN}") from error
+
+
+def _sum(folder: Path) -> str | None:
+    """The SHA-256 of a code's numbers; None for one that keeps none itself, whose parts have sums of their own."""
+    return sha256(folder / TENSORS) if (folder / TENSORS).is_file() else None
 
 
 def is_code(path: Path) -> bool:

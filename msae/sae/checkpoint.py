@@ -2,7 +2,7 @@
 
 cfg.json                 SAELens' fields; ours (levels, nesting, activation function, source, records) in metadata.msae
 sae_weights.safetensors  W_enc, b_enc, W_dec, b_dec (+ threshold)
-probe.safetensors        a few rows of activations, for the self-check on load
+probe.safetensors        x: rows of activations; fires: on how many of them each latent fires (`msae.sae.self_check`)
 """
 
 from __future__ import annotations
@@ -26,15 +26,13 @@ from msae.sae.activation_fns import ACTIVATION_FNS, ActivationFunction
 from msae.sae.autoencoder import LevelRecord, SparseAutoencoder
 from msae.sae.encoders import ENCODERS, Encoder, Linear
 from msae.sae.formats import as_sparse_autoencoder, read_foreign
-from msae.sae.metrics import LevelAccumulator
 from msae.sae.nesting import NESTINGS, Nesting
 from msae.sae.pointer import read_pointer
 from msae.sae.reorder import with_widths
+from msae.sae.self_check import WeightSums, behaviour, check_behaviour, check_weights, spread_rows
 
 FORMAT_VERSION = 1
 SAE_LENS_VERSION = "6.54.12"
-MAX_PROBE_ROWS = 256
-L0_TOLERANCE, FVU_TOLERANCE = 0.02, 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +40,8 @@ class Record:
     """What msae keeps of an SAE in ``metadata.msae``, besides SAELens' fields.
 
     `encoder`: None for a linear one. `version`: of the msae that saved it. `recorded`: figures of every level on
-    held-out rows; `probe`: the same on the stored probe rows.
+    held-out rows; `probe`: the same on the stored probe rows. `weights`: the sums of the weights; None in folders
+    written before there were any.
     """
 
     activation_fn: Mapping[str, Any]
@@ -51,6 +50,7 @@ class Record:
     source: SourceSpec | None = None
     recorded: tuple[LevelRecord, ...] = ()
     probe: tuple[LevelRecord, ...] | None = None
+    weights: WeightSums | None = None
     format_version: int = FORMAT_VERSION
     version: str | None = None
 
@@ -58,7 +58,8 @@ class Record:
 def save(sae: SparseAutoencoder, path: str | Path, probe: Float[Tensor, "rows d_in"] | None = None) -> Path:
     """Write `sae` to the folder `path` (each file whole or not at all; `cfg.json` last) and return it.
 
-    `probe`: rows of activations (at most 256 are kept) on which `load` will check L0 and FVU of every level.
+    `probe`: rows of activations, of which at most 1,024, evenly spread, are kept: on these `load` will check L0 and FVU
+    of every level and how often each latent fires. The weights' SHA-256 sums, one a level, are kept in any case.
     Raises `CheckpointError` for weights that are not finite or a threshold that was never set.
     """
     path = Path(path)
@@ -71,9 +72,11 @@ def save(sae: SparseAutoencoder, path: str | Path, probe: Float[Tensor, "rows d_
             raise CheckpointError(f"{name} holds values that are not finite ({hint}); {path} was not written")
     recorded: dict[str, Any] = {}
     if probe is not None:
-        probe = probe[:MAX_PROBE_ROWS].detach().cpu().float().clone()
-        recorded = {"probe": _probe_figures(sae, probe)}
-        write_tensors(path / "probe.safetensors", {"x": probe})
+        probe = probe[spread_rows(len(probe))].detach().cpu().float().clone()
+        figures, fires = behaviour(sae, probe)
+        recorded = {"probe": [to_dict(level) for level in figures]}
+        write_tensors(path / "probe.safetensors", {"x": probe, "fires": fires.int()})
+    recorded["weights"] = to_dict(WeightSums.of(tensors, sae.prefix_widths))
     write_tensors(path / "sae_weights.safetensors", tensors)
     write_json(path / SAE_CONFIG, _config(sae, recorded))
     return path
@@ -88,8 +91,9 @@ def load(
     the SAE was trained with them: `msae.level_report` says whether they behave like levels.
 
     Raises `CheckpointError` when files are missing, cut off, of no known format, or say something of the SAE that msae
-    cannot represent (the field is named), and (`check`, an SAE saved by msae) when the L0 or FVU of any level on the
-    stored probe rows is not what was recorded on saving; `ConfigError` for widths that do not end at d_sae.
+    cannot represent (the field is named), and (`check`, an SAE saved by msae) when the weights of any level are not
+    those that were saved, or what they do on the stored probe rows is not what was recorded; `ConfigError` for widths
+    that do not end at d_sae.
     """
     path = Path(path)
     if not holds_sae(path) and RunFolder(path).is_finished:
@@ -129,6 +133,8 @@ def _load_own(path: Path, *, check: bool) -> SparseAutoencoder:
             f"{path / 'sae_weights.safetensors'} holds {given}, cfg.json calls for {expected}"
             + (f" and {sorted(missing)}" if missing else "")
         )
+    if check and ours.weights is not None:
+        check_weights(tensors, sae.prefix_widths, ours.weights, path)
     with torch.no_grad():
         for name, tensor in tensors.items():
             sae.get_parameter(name).copy_(tensor)
@@ -247,35 +253,14 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} cannot be read ({error}); it is missing or cut off: copy it again") from error
 
 
-@torch.no_grad()
-def _probe_figures(sae: SparseAutoencoder, probe: Float[Tensor, "rows d_in"]) -> list[dict[str, Any]]:
-    was_training = sae.training
-    try:
-        accumulator = LevelAccumulator(sae.eval())
-        accumulator.update(probe)
-    finally:
-        sae.train(was_training)
-    return [{"width": row.width, "l0": row.l0, "fvu": row.fvu} for row in accumulator.figures()]
-
-
 def _self_check(sae: SparseAutoencoder, path: Path, recorded: Sequence[LevelRecord]) -> None:
-    if [figures.width for figures in recorded] != list(sae.prefix_widths):
-        raise CheckpointError(
-            f"{path / SAE_CONFIG} has levels {sae.prefix_widths}, its probe was measured on others: copy it again"
-        )
-    probe = _read_tensors(path / "probe.safetensors").get("x")
+    tensors = _read_tensors(path / "probe.safetensors")
+    probe, fires = tensors.get("x"), tensors.get("fires")
     if probe is None or probe.ndim != 2 or probe.shape[1] != sae.d_in:
         raise CheckpointError(f"{path / 'probe.safetensors'} does not hold rows of width {sae.d_in}: copy it again")
-    for measured, before in zip(_probe_figures(sae, probe), recorded, strict=True):
-        l0_off = abs(measured["l0"] - before.l0) > L0_TOLERANCE * max(1.0, before.l0)
-        fvu_off = abs(measured["fvu"] - before.fvu) > FVU_TOLERANCE * max(1e-3, before.fvu)
-        if l0_off or fvu_off:
-            raise CheckpointError(
-                f"{path} does not behave as when it was saved: at width {before.width} the probe rows give "
-                f"L0 {measured['l0']:.3f} (recorded {before.l0:.3f}) and FVU {measured['fvu']:.5f} "
-                f"(recorded {before.fvu:.5f}). Its weights were changed or damaged; copy it again, "
-                "or load(path, check=False) to look at it as it is."
-            )
+    if fires is not None and fires.shape != (sae.d_sae,):
+        raise CheckpointError(f"{path / 'probe.safetensors'} does not count {sae.d_sae} latents: copy it again")
+    check_behaviour(sae, probe, recorded, fires, path)
 
 
 __all__ = ["load", "save", "written_by"]

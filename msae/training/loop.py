@@ -11,7 +11,7 @@ from msae.activations.store import ActivationStore
 from msae.core.errors import ConfigError
 from msae.core.spec import require_same_source
 from msae.sae import SparseAutoencoder, save
-from msae.sae.checkpoint import MAX_PROBE_ROWS
+from msae.sae.self_check import spread_rows
 from msae.training.loggers import JsonlLogger, Logger, ProgressBar, Stopwatch, WandbLogger
 from msae.training.resume import has_state, load_state, save_state
 from msae.training.run import Run, begin_run, require_same_settings, run_config
@@ -136,8 +136,8 @@ class _Session:
     def finish(self) -> None:
         holdout = self.store.holdout
         sae = self.trainer.finish(holdout)
-        n_probe = min(MAX_PROBE_ROWS, self.store.n_rows if holdout is None else holdout.n_rows)
-        probe = (self.store if holdout is None else holdout).rows(0, n_probe)
+        rows = self.store if holdout is None else holdout
+        probe = rows.gather([(row, row + 1) for row in spread_rows(rows.n_rows)]).float()
         save(sae, self.run.folder.sae, probe=probe)
         shutil.rmtree(self.run.folder.resume, ignore_errors=True)
 

@@ -129,8 +129,13 @@ def begin_run(path: Path, config: dict[str, Any]) -> Run:
 
 
 def require_same_settings(run: Run, config: dict[str, Any]) -> None:
-    """Raise `ConfigError` naming every setting in which `run` differs from `config` (`NOT_COMPARED` left out)."""
-    ours, theirs = _flat(config), _flat(run.config)
+    """Raise `ConfigError` naming every setting in which `run` differs from `config` (`NOT_COMPARED` left out).
+
+    A field that the run's version did not have stands as what it means when it is not given.
+    """
+    source = {"source": to_dict(from_dict(SourceSpec, run.config["store"]["source"]))}
+    theirs = _flat(run.config | {"store": run.config["store"] | source, "training": to_dict(run.train_config)})
+    ours = _flat(config)
     different = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key) and key not in NOT_COMPARED]
     if different:
         changes = ", ".join(f"{key} {theirs.get(key)!r} -> {ours.get(key)!r}" for key in sorted(different))

@@ -62,6 +62,19 @@ def test_rows_and_levels_that_do_not_fit_are_refused(code, rows):
         code.level_of(5)
 
 
+def test_numbers_that_were_replaced_are_refused(code, tmp_path):
+    path = save_code(code, tmp_path / "code")
+    for file in sorted(path.rglob("*.safetensors")):
+        if file.name == "probe.safetensors":
+            continue
+        whole = file.read_bytes()
+        file.write_bytes(whole[:-4] + bytes(4) if whole[-4:] != bytes(4) else whole[:-4] + b"\x00\x00\x80\x3f")
+        with pytest.raises(CheckpointError, match="saved"):
+            load_code(path)
+        file.write_bytes(whole)
+    load_code(path)
+
+
 @pytest.mark.parametrize("damage", ["no code.json", "another type", "no numbers", "cut numbers", "settings"])
 def test_a_damaged_folder_is_no_code(damage, rows, tmp_path):
     path = save_code(PcaPrefix.fit(rows, WIDTHS), tmp_path / "code")

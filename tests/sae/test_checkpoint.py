@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import pytest
 import torch
@@ -24,6 +25,7 @@ from msae.sae import (
     load,
     save,
 )
+from msae.sae.self_check import spread_rows
 
 D_IN, WIDTHS = 12, (8, 24, 40)
 FNS = [BatchTopK(k=5), TopK(k=5), JumpReLU(l0=5, bandwidth=0.5), ReLU(l1_coefficient=0.1)]
@@ -86,14 +88,96 @@ def test_a_level_narrower_than_the_target_and_never_measured_can_still_be_taken(
         sae.truncate(0)
 
 
-def test_weights_that_changed_are_refused_unless_one_insists(tmp_path):
-    path = save(new_sae(), tmp_path / "sae", probe=rows())
+def changed(path, change):
     weights = load_file(path / "sae_weights.safetensors")
-    weights["W_dec"][:8] *= -1
+    change(weights)
     save_file(weights, path / "sae_weights.safetensors")
-    with pytest.raises(CheckpointError, match="does not behave as when it was saved: at width 8"):
+
+
+def sparse_sae():
+    """Most latents of its last level are silent on most rows: what a probe cannot see."""
+    sae = new_sae(JumpReLU(l0=5))
+    with torch.no_grad():
+        sae.threshold[WIDTHS[1] :] = 50.0
+    return sae
+
+
+def half(weights):
+    """Other directions for the latents that never fire: the decoder, the encoder and θ's own."""
+    weights["W_dec"][WIDTHS[1] :] = weights["W_dec"][WIDTHS[1] :].flip(0)
+    weights["W_enc"][:, WIDTHS[1] :] = weights["W_enc"][:, WIDTHS[1] :].flip(1)
+
+
+def one_latent(weights):
+    weights["W_dec"][-1] = -weights["W_dec"][-1]
+
+
+def one_level(weights):
+    weights["W_dec"][WIDTHS[0] : WIDTHS[1]] = weights["W_dec"][WIDTHS[0] : WIDTHS[1]].roll(1, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "levels"),
+    [
+        (half, "level 2 of 3"),
+        (one_latent, "level 2 of 3"),
+        (one_level, "level 1 of 3"),
+        (lambda weights: weights["W_dec"][:8].mul_(-1), "level 0 of 3"),
+        (lambda weights: weights["b_enc"][-1].add_(1e-6), "level 2 of 3"),
+        (lambda weights: weights["threshold"].mul_(1.0001), "levels 0, 1, 2 of 3"),
+        (lambda weights: weights["b_dec"][0].add_(1e-6), "levels 0, 1, 2 of 3"),
+    ],
+)
+@pytest.mark.parametrize("probe", [rows(), None], ids=["probe", "no probe"])
+def test_weights_that_changed_are_refused_unless_one_insists(change, levels, probe, tmp_path):
+    path = save(sparse_sae(), tmp_path / "sae", probe=probe)
+    changed(path, change)
+    with pytest.raises(CheckpointError, match=f"not hold the weights that were saved: those of {levels} have"):
         load(path)
     assert load(path, check=False).d_sae == 40
+
+
+def test_half_of_a_dictionary_that_is_silent_on_the_probe_shows_in_the_sums_alone(tmp_path):
+    path = save(sparse_sae(), tmp_path / "sae", probe=rows())
+    changed(path, half)
+    edited(path, lambda config: config["metadata"]["msae"].pop("weights"))
+    load(path)  # a folder from before there were sums: the probe rows say nothing of latents that never fire
+
+
+def test_latents_that_changed_places_show_on_the_probe(tmp_path):
+    """L0 and FVU of every level stay as they were; every latent's number now names another one."""
+
+    def reorder(weights):
+        order = torch.cat([torch.arange(8).roll(3), torch.arange(8, 24).flip(0), torch.arange(24, 40)])
+        weights["W_enc"] = weights["W_enc"][:, order].contiguous()
+        for name in ("b_enc", "W_dec", "threshold"):
+            weights[name] = weights[name][order].contiguous()
+
+    path = save(new_sae(), tmp_path / "sae", probe=rows())
+    changed(path, reorder)
+    edited(path, lambda config: config["metadata"]["msae"].pop("weights"))
+    with pytest.raises(CheckpointError, match="other latents of level 0 fire"):
+        load(path)
+
+
+def test_weights_converted_to_a_rounder_dtype_are_held_against_the_probe(tmp_path):
+    def convert(weights):
+        weights |= {name: tensor.half() for name, tensor in weights.items()}
+
+    path = save(new_sae(), tmp_path / "sae", probe=rows())
+    changed(path, convert)
+    edited(path, lambda config: config.update(dtype="float16"))
+    assert load(path).dtype == torch.float16
+    changed(path, lambda weights: weights["W_dec"][:8].mul_(-1))
+    with pytest.raises(CheckpointError, match="does not behave as when it was saved: at width 8"):
+        load(path)
+
+
+def test_a_probe_is_spread_over_all_rows_that_are_given():
+    assert spread_rows(5) == [0, 1, 2, 3, 4]
+    assert spread_rows(10, 4) == [0, 2, 5, 7]
+    chosen = spread_rows(100_000)
+    assert len(chosen) == 1024 and chosen[-1] > 99_000 and max(b - a for a, b in pairwise(chosen)) == 98
 
 
 def edited(path, change):
@@ -110,7 +194,7 @@ def edited(path, change):
         (lambda config: config.pop("d_in"), "d_in"),
         (lambda config: config["metadata"]["msae"].pop("nesting"), "nesting"),
         (lambda config: config["metadata"]["msae"].update(format_version=99), "upgrade"),
-        (lambda config: config["metadata"]["msae"]["nesting"].update(widths=[4, 24, 40]), "probe"),
+        (lambda config: config["metadata"]["msae"]["nesting"].update(widths=[4, 24, 40]), "was saved with"),
         (lambda config: config["metadata"]["msae"]["activation_fn"].update(k=400), "k = 400"),
     ],
 )
