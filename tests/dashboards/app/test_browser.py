@@ -15,7 +15,7 @@ from msae_dashboards.data.tables import RunTables
 from msae_dashboards.pages import FEATURE, PAGES
 from msae_dashboards.view.html import write
 from msae_dashboards.view.nodes import TokenStrip
-from tests.dashboards.conftest import serving
+from tests.dashboards.conftest import HOSTILE, serving
 
 DRAWN = "[...document.querySelectorAll('.figure')].every(figure => figure.querySelector('.main-svg'))"
 
@@ -102,11 +102,8 @@ def test_rows_come_wherever_one_scrolls(site, open_page, tables) -> None:
     page = open_page(f"{site}/features", height=400)
     counted(page, "128 of 128")
     for place in ("end", "start", "end"):
-        page.evaluate(
-            "where => { const view = document.querySelector('.ag-body-vertical-scroll-viewport, .ag-body-viewport');"
-            " view.scrollTop = where === 'end' ? view.scrollHeight : 0; }",
-            place,
-        )
+        page.hover(".ag-body-viewport")  # by the wheel: of the grid's two scrollers, one follows the one in use
+        page.mouse.wheel(0, 100_000 if place == "end" else -100_000)
         latent = 127 if place == "end" else 0
         page.wait_for_selector(f".ag-row[row-index='{latent}'] .ag-cell[col-id=latent] a:text-is('{latent}')")
     page.focus(".ag-header-cell[col-id=max]")  # by keyboard: a click on a row opens its feature
@@ -247,10 +244,14 @@ def test_a_server_that_is_gone_is_said_and_it_comes_back(demo_run, open_page) ->
         page.goto("about:blank")
 
 
-def test_hostile_text_shows_as_text_and_breaks_nothing(hostile_run, open_page) -> None:
-    latent = int(RunTables(hostile_run).features().density.argmax())
+@pytest.mark.parametrize("width", [390, 1440])
+def test_hostile_text_shows_as_text_and_breaks_nothing(hostile_run, open_page, width) -> None:
+    tables = RunTables(hostile_run)
+    longest = [len(text or "") for text in tables.table("explanations")["explanation"].to_pylist()]
+    assert max(longest) == len(HOSTILE[-1])
+    latent = max(range(len(longest)), key=lambda latent: (longest[latent], tables.features().density[latent]))
     with serving(hostile_run) as hostile:
-        tab = open_page(hostile)
+        tab = open_page(hostile, width=width)
         for page in PAGES:
             tab.goto(hostile + Address(page=page.name, latent=latent if page is FEATURE else None).href)
             tab.wait_for_selector("#page h1")
