@@ -14,13 +14,14 @@ from msae.activations.fingerprint import tensor_fingerprint
 from msae.activations.shards import map_tensors
 from msae.activations.source import ContextBatch
 from msae.core.config import nearest, require
+from msae.core.dtypes import torch_dtypes
 from msae.core.errors import SourceError, StoreError
 from msae.core.spec import SourceSpec
 from msae.data.contexts import NOWHERE
 from msae.data.documents import Document
 
 HOOK = "rows"
-KEPT_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+KEPT_DTYPES = tuple(torch_dtypes().values())
 
 
 class ArraySource:

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from msae.core.dtypes import torch_dtypes
 from msae.core.errors import StoreError
 from msae.core.files import parse_json
 
-DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+DTYPES = torch_dtypes()
 _SAFETENSORS_DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,

@@ -26,6 +26,7 @@ from msae.activations.source import ContextBatch, Replacement
 from msae.activations.token_strings import token_strings
 from msae.activations.tokenization import ContextLayout, SpecialTokens, packed_contexts, special_tokens
 from msae.core.config import require
+from msae.core.dtypes import torch_dtypes
 from msae.core.errors import SourceError
 from msae.core.spec import SourceSpec
 from msae.data.documents import Document
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 else:
     HookPoint = TransformerBridge = Any
 
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+DTYPES = torch_dtypes()
 
 
 class TransformerLensSource:

@@ -11,6 +11,7 @@ from tyro.conf import OmitArgPrefixes
 from msae.cli.output import say
 from msae.cli.places import delete_store, model_named
 from msae.cli.text import Text
+from msae.core.dtypes import DtypeName
 from msae.core.errors import ConfigError
 
 
@@ -31,9 +32,9 @@ class Harvest:
     """Rows (tokens) to keep."""
     holdout_tokens: int | None = None
     """Rows set aside for calibration and evaluation; by default a twentieth, 100,000 at most."""
-    dtype: Literal["float16", "bfloat16", "float32"] = "float16"
+    dtype: DtypeName = "float16"
     """Precision on disk."""
-    model_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    model_dtype: DtypeName = "float32"
     """Precision the model runs in."""
     context_size: int = 128
     """Tokens in a context, special tokens included."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import arg
 
 from msae.cli.output import say
 from msae.cli.places import delete_run
@@ -14,7 +16,8 @@ from msae.core.errors import ConfigError
 if TYPE_CHECKING:
     import torch
 
-    from msae.sae import Nesting
+    from msae.activations.store import ActivationStore
+    from msae.sae import Nesting, SparseAutoencoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,13 +29,17 @@ class Train:
     out: Path | None = None
     """The run folder to make. Required, except with --independent."""
     widths: tuple[int, ...] = ()
-    """Prefix widths, cumulative; the last is the size of the dictionary. One width: no nesting. Required."""
+    """Prefix widths, cumulative; the last is the size of the dictionary. One width: no nesting. Required, except with
+    --from."""
+    from_: Annotated[Path | None, arg(name="from")] = None
+    """A run or a saved SAE to continue from. Its widths, activation function and L0 are kept unless given here;
+    the store can be another one of the same model and hook."""
     independent: Path | None = None
     """A finished nested run: train, for each of its prefix widths, an SAE without nesting, with the run's settings, on
     the same batches, at the L0 that the prefix measured, into RUN/independent/WIDTH."""
     k: int | float | None = None
-    """Latents per token: exactly (topk), on average (batchtopk), or as a target (jumprelu). 32 by default."""
-    activation: str = "batchtopk"
+    """Latents per token, 32 by default: exactly (topk), on average (batchtopk), or as a target (jumprelu)."""
+    activation: str | None = None
     """Activation function; its settings have flags of their own, in this command's --help."""
     level_weights: Literal["equal", "balanced"] = "equal"
     """How much each level counts in the loss."""
@@ -58,6 +65,8 @@ class Train:
     """Continue the unfinished run at --out."""
     replace: bool = False
     """Delete the run at --out first."""
+    force: bool = False
+    """With --from: continue although the SAE comes from another model or hook than the store."""
 
     def run(self) -> None:
         """Do it."""
@@ -65,11 +74,15 @@ class Train:
             self._train_independent(self.independent)
             return
         from msae.activations.store import ActivationStore
-        from msae.sae import SparseAutoencoder
         from msae.training import Run, TrainConfig, train
 
-        if self.store is None or self.out is None or not self.widths:
-            raise ConfigError("train needs --store, --out and --widths (or --independent RUN, for a run's baselines)")
+        if self.store is None or self.out is None or not (self.widths or self.from_):
+            raise ConfigError(
+                "train needs --store, --out and --widths (or --from RUN_OR_SAE to continue from, or --independent RUN "
+                "for the baselines of a run)"
+            )
+        if self.from_ is not None and self.from_.resolve().is_relative_to(self.out.resolve()):
+            raise ConfigError(f"--out {self.out} holds what --from names: choose another --out")
         existing = Run(self.out)
         if existing.folder.is_run and not (self.resume or self.replace):
             state = "a finished" if existing.is_finished else "an unfinished"
@@ -78,9 +91,7 @@ class Train:
                 f"{self.out} holds {state} run ({resume}start over: add --replace; or choose another --out)"
             )
         store = ActivationStore.open(self.store)
-        sae = SparseAutoencoder(
-            store.d_in, self.widths[-1], activation_fn(self), self._nesting(), seed=self.seed, device=self._device()
-        )
+        sae = self._sae(store)
         config = TrainConfig(
             n_tokens=self.tokens or 4 * store.n_rows,
             batch_size=self.batch_size,
@@ -91,17 +102,33 @@ class Train:
         )
         if self.replace:
             delete_run(self.out)
-        run = train(sae, store, config, self.out, wandb_project=self.wandb)
+        run = train(sae, store, config, self.out, wandb_project=self.wandb, force=self.force)
         for level, record in enumerate(run.load_sae().recorded):
             say(f"level {level}: width {record.width:,}  L0 {record.l0:.2f}  FVU {record.fvu:.4f}")
         say(f"The run is in {run.path}. Next:  msae eval {run.path}")
+
+    def _sae(self, store: ActivationStore) -> SparseAutoencoder:
+        from msae.sae import SparseAutoencoder, load, warm_start
+
+        device = self._device()
+        if self.from_ is None:
+            nesting = self._nesting(self.widths)
+            return SparseAutoencoder(
+                store.d_in, self.widths[-1], activation_fn(self), nesting, seed=self.seed, device=device
+            )
+        start = load(self.from_)
+        other = self.widths or self.sampled_prefixes is not None or self.level_weights != "equal"
+        given = self._nesting(self.widths or start.prefix_widths) if other else None
+        return warm_start(start, activation_fn=activation_fn(self, start.activation_fn), nesting=given, device=device)
 
     def _train_independent(self, path: Path) -> None:
         from msae.studies.independent import train_independent
         from msae.training import Run
 
         given = [f for f in fields(self) if f.name not in ("independent", "store", "device", "wandb", "resume")]
-        flags = ", ".join("--" + f.name.replace("_", "-") for f in given if getattr(self, f.name) != f.default)
+        flags = ", ".join(
+            "--" + f.name.strip("_").replace("_", "-") for f in given if getattr(self, f.name) != f.default
+        )
         if flags:
             raise ConfigError(f"--independent takes its settings from {path}: leave out {flags}")
         run = Run.open(path)
@@ -125,12 +152,12 @@ class Train:
             raise ConfigError(f"--device {self.device}: not available here ({str(error).splitlines()[0]})") from error
         return device
 
-    def _nesting(self) -> Nesting:
+    def _nesting(self, widths: tuple[int, ...]) -> Nesting:
         from msae.sae import FixedPrefixes, SampledPrefixes, Unnested
 
         unequal = self.level_weights != "equal"
-        if unequal and (self.sampled_prefixes is not None or len(self.widths) == 1):
+        if unequal and (self.sampled_prefixes is not None or len(widths) == 1):
             raise ConfigError(f"--level-weights {self.level_weights} goes with several fixed widths alone")
         if self.sampled_prefixes is not None:
-            return SampledPrefixes(n=self.sampled_prefixes, widths=self.widths)
-        return FixedPrefixes(self.widths, self.level_weights) if len(self.widths) > 1 else Unnested()
+            return SampledPrefixes(n=self.sampled_prefixes, widths=widths)
+        return FixedPrefixes(widths, self.level_weights) if len(widths) > 1 else Unnested()

@@ -6,7 +6,7 @@ The lists need torch, which takes seconds to load, so they are read only where `
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import MISSING, make_dataclass
+from dataclasses import MISSING, make_dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hints
 
 from tyro.conf import arg
@@ -26,31 +26,33 @@ def with_flags_from_lists(command: type[T]) -> type[T]:
     from msae.sae.kernels import AUTO, KERNEL_NAMES
 
     labels = tuple(cls.label() for cls in ACTIVATION_FNS.values())
+    usual = f"{labels[0]} by default; with --from that of the SAE"
     choices: list[tuple[str, Any, Any]] = [
-        ("activation", Annotated[Literal[labels], arg(help="Which latents fire.")], labels[0]),
-        (
-            "kernel",
-            Annotated[Literal[KERNEL_NAMES], arg(help="How a step is computed; results agree.")],
-            AUTO,
-        ),
+        ("activation", Annotated[Literal[labels] | None, arg(help=f"Which latents fire; {usual}.")], None),
+        ("kernel", Annotated[Literal[KERNEL_NAMES], arg(help="How a step is computed; results agree.")], AUTO),
     ]
     for flag, users in _users().items():
         field = users[0].settings()[flag]
         kind = get_type_hints(users[0])[field.name] | None
         names = ", ".join(user.label() for user in users)
-        usual = "required" if field.default is MISSING else f"{field.default} by default"
-        choices.append((flag, Annotated[kind, arg(help=f"{field.metadata['help']} Only for {names}; {usual}.")], None))
+        value = "required" if field.default is MISSING else f"{field.default} by default"
+        choices.append((flag, Annotated[kind, arg(help=f"{field.metadata['help']} Only for {names}; {value}.")], None))
     made = make_dataclass(command.__name__, choices, bases=(command,), frozen=True, kw_only=True)
     made.__doc__ = command.__doc__
     return made
 
 
-def activation_fn(command: Any) -> ActivationFunction:
-    """The activation function that a command's flags describe; `ConfigError` where they do not belong together."""
+def activation_fn(command: Any, start: ActivationFunction | None = None) -> ActivationFunction:
+    """The activation function that a command's flags describe; `ConfigError` where they do not belong together.
+
+    `start`: that of the SAE to continue from, kept unless a flag gives something else.
+    """
     from msae.sae import ACTIVATION_FNS
 
     by_label = {cls.label(): cls for cls in ACTIVATION_FNS.values()}
-    cls, label = by_label[command.activation], command.activation
+    kept = start if command.activation is None else None
+    label = command.activation or (next(iter(by_label)) if start is None else start.label())
+    cls = by_label[label]
     for flag, users in _users().items():
         if getattr(command, flag, None) is not None and cls not in users:
             names = " or ".join(user.label() for user in users)
@@ -60,16 +62,17 @@ def activation_fn(command: Any) -> ActivationFunction:
         value = getattr(command, flag, None)
         if value is not None:
             given[field.name] = value
-        elif field.default is MISSING:
+        elif field.default is MISSING and kept is None:
             raise ConfigError(f"--activation {label} needs --{_dashed(flag)}")
-    if cls.l0_setting is None:
-        if command.k is not None:
-            raise ConfigError(f"--k {command.k}: {label} has no target L0: leave --k out")
-        return cls(**given)
-    k = DEFAULT_L0 if command.k is None else command.k
-    if cls.whole_l0 and k != int(k):
-        raise ConfigError(f"--k {k}: {label} keeps a whole number of latents a token")
-    return cls(**{cls.l0_setting: int(k) if cls.whole_l0 else k}, **given)
+    if cls.l0_setting is None and command.k is not None:
+        raise ConfigError(f"--k {command.k}: {label} has no target L0: leave --k out")
+    if cls.l0_setting is not None and (kept is None or command.k is not None):
+        if cls.whole_l0 and command.k is not None and command.k != int(command.k):
+            raise ConfigError(f"--k {command.k}: {label} keeps a whole number of latents a token")
+        of_start = start.target_l0() if start is not None else None
+        k = (of_start or DEFAULT_L0) if command.k is None else command.k
+        given[cls.l0_setting] = round(k) if cls.whole_l0 else k
+    return cls(**given) if kept is None else replace(kept, **given)
 
 
 def _users() -> dict[str, list[type[ActivationFunction]]]:

@@ -6,6 +6,7 @@ from msae.sae.checkpoint import load, save
 from msae.sae.codes import SparseCodes
 from msae.sae.encoders import ENCODERS, Encoder, Linear
 from msae.sae.nesting import NESTINGS, FixedPrefixes, Nesting, SampledPrefixes, Unnested
+from msae.sae.warm_start import warm_start
 
 __all__ = [
     "ACTIVATION_FNS",
@@ -27,4 +28,5 @@ __all__ = [
     "Unnested",
     "load",
     "save",
+    "warm_start",
 ]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from msae.core.config import require
 from msae.core.errors import CheckpointError, ConfigError
+from msae.core.numerics import Rows, as_rows
 from msae.core.rng import torch_stream
 from msae.core.spec import SourceSpec
 from msae.sae.activation_fns import ActivationFunction, BatchTopK
@@ -41,7 +42,8 @@ class SparseAutoencoder(nn.Module):
 
     In `train()` mode BatchTopK keeps the k · batch largest of the batch it is given; in `eval()` mode it uses θ, so
     that a row's code does not depend on its neighbours. A new SAE is in `train()` mode, a loaded or trained one in
-    `eval()` mode.
+    `eval()` mode. `trained`: its parameters are those of activations as they come, as of a loaded or finished
+    SAE. `loaded_from`: where it was opened.
 
     Raises `ConfigError` when k exceeds d_sae or the widths do not end at d_sae.
     """
@@ -68,6 +70,8 @@ class SparseAutoencoder(nn.Module):
         self.activation_fn.validate(d_sae)
         self.prefix_widths = self.nesting.eval_widths(d_sae)
         self.source: SourceSpec | None = None
+        self.trained = False
+        self.loaded_from: str | None = None
         self.recorded: tuple[LevelRecord, ...] = ()
 
         directions = torch.randn(d_sae, d_in, generator=torch_stream(seed, "sae/init"), dtype=torch.float64)
@@ -111,12 +115,12 @@ class SparseAutoencoder(nn.Module):
         """The latents that `level` adds to the prefix before it."""
         return slice(0 if level == 0 else self.width(level - 1), self.width(level))
 
-    def pre_activations(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch d_sae"]:
-        """z, as the encoder makes it."""
-        self._require_rows(x)
-        return self.encoder.pre_activations(x, self.W_enc, self.b_enc, self.b_dec)
+    def pre_activations(self, x: Rows) -> Float[Tensor, "batch d_sae"]:
+        """z, as the encoder makes it. Rows of any dtype, torch or numpy, are taken to the SAE's dtype and device."""
+        rows = as_rows(x, self.d_in).to(self.device, self.dtype)
+        return self.encoder.pre_activations(rows, self.W_enc, self.b_enc, self.b_dec)
 
-    def encode_dense(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch d_sae"]:
+    def encode_dense(self, x: Rows) -> Float[Tensor, "batch d_sae"]:
         """Codes as an array, differentiable in everything but the choice of latents."""
         pre = self.pre_activations(x)
         if self.training:
@@ -126,7 +130,7 @@ class SparseAutoencoder(nn.Module):
             mask = self.activation_fn.eval_mask(pre, self.threshold)
         return torch.where(mask, pre, 0.0)
 
-    def encode(self, x: Float[Tensor, "batch d_in"]) -> SparseCodes:
+    def encode(self, x: Rows) -> SparseCodes:
         """Codes as (row, latent, value) triples, sorted by row, then latent."""
         return SparseCodes.from_dense(self.encode_dense(x))
 
@@ -136,11 +140,11 @@ class SparseAutoencoder(nn.Module):
         prefix = codes if width >= codes.d_sae else codes.below(width)
         return self.b_dec + decode_rows(self.W_dec, prefix)
 
-    def reconstruct(self, x: Float[Tensor, "batch d_in"], level: int | None = None) -> Float[Tensor, "batch d_in"]:
+    def reconstruct(self, x: Rows, level: int | None = None) -> Float[Tensor, "batch d_in"]:
         """The reconstruction from the prefix of `level` (None: all latents)."""
         return self.decode(self.encode(x), level)
 
-    def reconstruct_levels(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "level batch d_in"]:
+    def reconstruct_levels(self, x: Rows) -> Float[Tensor, "level batch d_in"]:
         """The reconstruction of every level, from one encoding and one sparse decode."""
         return self.decode_levels(self.encode(x))
 
@@ -148,7 +152,7 @@ class SparseAutoencoder(nn.Module):
         """`decode` of every level at once: bands are decoded once and summed up."""
         return self.b_dec + decode_bands(self.W_dec, codes, self.prefix_widths).cumsum(0)
 
-    def forward(self, x: Float[Tensor, "batch d_in"]) -> Float[Tensor, "batch d_in"]:
+    def forward(self, x: Rows) -> Float[Tensor, "batch d_in"]:
         """The full reconstruction."""
         return self.reconstruct(x)
 
@@ -175,7 +179,7 @@ class SparseAutoencoder(nn.Module):
             small.b_enc.copy_(self.b_enc[:width])
             small.b_dec.copy_(self.b_dec)
             small.threshold.copy_(self.threshold[:width])
-        small.source = self.source
+        small.source, small.trained, small.loaded_from = self.source, self.trained, self.loaded_from
         small.recorded = self.recorded[: level + 1]
         return small.train(self.training)
 
@@ -185,10 +189,6 @@ class SparseAutoencoder(nn.Module):
         require(scale > 0 and math.isfinite(scale), "scale", scale, "a positive, finite factor")
         for parameter in (self.b_enc, self.b_dec, self.threshold):
             parameter.div_(scale)
-
-    def _require_rows(self, x: Tensor) -> None:
-        if x.ndim != 2 or x.shape[1] != self.d_in:
-            raise ConfigError(f"x has shape {tuple(x.shape)}: expected (batch, d_in = {self.d_in})")
 
     def _require_threshold(self) -> None:
         if self.activation_fn.threshold_from_batches and torch.isnan(self.threshold[0]):

@@ -101,13 +101,15 @@ def load(
     pointer = read_pointer(path) if holds_sae(path) else None
     if pointer:
         target, named, source = pointer
-        sae = load(target, widths=named if widths is None else widths, device=device, check=check)
+        sae = load(target, widths=named if widths is None else widths, check=check)
         sae.source = source
-        return sae
-    if not is_ours(path):
-        return as_sparse_autoencoder(read_foreign(path), widths).to(device)
-    sae = _load_own(path, check=check)
-    return (sae if widths is None else with_widths(sae, widths)).to(device)
+    elif not is_ours(path):
+        sae = as_sparse_autoencoder(read_foreign(path), widths)
+    else:
+        sae = _load_own(path, check=check)
+        sae = sae if widths is None else with_widths(sae, widths)
+    sae.loaded_from = str(path)
+    return sae.to(device)
 
 
 def is_ours(path: Path) -> bool:
@@ -138,7 +140,7 @@ def _load_own(path: Path, *, check: bool) -> SparseAutoencoder:
     with torch.no_grad():
         for name, tensor in tensors.items():
             sae.get_parameter(name).copy_(tensor)
-    sae.source, sae.recorded = ours.source, ours.recorded
+    sae.source, sae.recorded, sae.trained = ours.source, ours.recorded, True
     sae.eval()
     if check and ours.probe is not None:
         _self_check(sae, path, ours.probe)

@@ -78,12 +78,14 @@ def auxk_loss(
     widths: tuple[int, ...],
     weights: tuple[float, ...],
     dead: Bool[Tensor, " d_sae"],
+    variance: float,
 ) -> Float[Tensor, ""]:
     """Σ_g ŵ_g ‖r_g − r̂_g‖² / ‖r_g − mean r_g‖², where r̂_g is made by the dead latents that level g adds.
 
     After Gao et al. 2024 (arXiv:2406.04093, App. A.2), per level: each row uses its min(d_in / 2, n_dead) largest dead
     latents, ReLU'd, without bias; residuals are detached; a level without dead latents, or whose residual does not
-    vary, counts as zero. `pre` must carry gradients, so that the encoder learns too.
+    vary (see `least_spread`; `variance` is Var(x)), counts as zero. `pre` must carry gradients, so that the encoder
+    learns too.
     """
     total = pre.new_zeros(())
     for level, (lo, hi) in enumerate(zip((0, *widths), widths, strict=False)):
@@ -96,9 +98,19 @@ def auxk_loss(
         error = (residual - torch.where(keep, z, 0.0) @ W_dec[chosen]).square().sum()
         spread = (residual - residual.mean(0)).square().sum()
         unexplained = error / spread
-        if torch.isfinite(unexplained):  # replacing it afterwards would leave its gradient NaN
+        if torch.isfinite(unexplained) and spread > least_spread(
+            len(residual), variance
+        ):  # replacing it afterwards would leave its gradient NaN
             total = total + weights[level] * unexplained
     return total
+
+
+def least_spread(n_rows: int, variance: float) -> float:
+    """The ‖r − mean r‖² of `n_rows` residuals below which they do not vary: a millionth of what the rows themselves do.
+
+    What is left of rows that are all equal is rounding; divided by, it would make a loss of 10¹² and more.
+    """
+    return 1e-6 * n_rows * variance
 
 
 def auxk_budget(d_in: int, n_dead: int) -> int:

@@ -49,5 +49,5 @@ def _copied(sae: SparseAutoencoder, nesting: Nesting, order: Int[Tensor, " d_sae
         out.b_enc.copy_(sae.b_enc[order])
         out.threshold.copy_(sae.threshold[order])
         out.b_dec.copy_(sae.b_dec)
-    out.source = sae.source
+    out.source, out.trained, out.loaded_from = sae.source, sae.trained, sae.loaded_from
     return out.train(sae.training)

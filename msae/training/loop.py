@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from msae.activations.store import ActivationStore
-from msae.core.errors import ConfigError
+from msae.core.errors import ConfigError, MsaeError, TrainingError
 from msae.core.spec import require_same_source
 from msae.sae import SparseAutoencoder, save
 from msae.sae.self_check import spread_rows
+from msae.training.level_watch import LevelWatch
 from msae.training.loggers import JsonlLogger, Logger, ProgressBar, Stopwatch, WandbLogger
 from msae.training.resume import has_state, load_state, save_state
 from msae.training.run import Run, begin_run, require_same_settings, run_config
@@ -53,7 +55,8 @@ def train_many(
 ) -> dict[str, Run]:
     """`train` for several SAEs that see the very same batches, read once: runs in ``path/name``, by name.
 
-    Called again after a kill, runs that were finished by then are kept as they are.
+    Called again after a kill, runs that were finished by then are kept as they are. One that cannot continue is left
+    where it stands while the others are finished; then `TrainingError` names it and its reason.
     """
     if not saes:
         raise ConfigError("train_many was given no SAE")
@@ -65,24 +68,46 @@ def train_many(
                 sae.source, store.spec, what=f"the SAE {name!r} and the store {store.path}", force=force
             )
     todo = _unfinished(saes, store, config, Path(path))
-    sessions = [_Session(sae, store, config, Path(path) / name, wandb_project) for name, sae in todo.items()]
-    start = min(session.trainer.steps_done for session in sessions)
+    sessions = {
+        name: _Session(sae, store, config, Path(path) / name, wandb_project, name) for name, sae in todo.items()
+    }
+    failed: dict[str, MsaeError] = {}
+    start = min(session.trainer.steps_done for session in sessions.values())
     batches = store.batches(config.batch_size, seed=config.seed, start=start)
     bar = ProgressBar(config.n_steps * config.batch_size, start * config.batch_size, visible=progress)
     try:
         for step in range(start, config.n_steps):
             x = next(batches)
-            for session in sessions:
-                if session.trainer.steps_done == step:
-                    session.step(x, bar)
-        for session in sessions:
-            session.finish()
+            for name, session in sessions.items():
+                if name not in failed and session.trainer.steps_done == step:
+                    _attempt(name, partial(session.step, x, bar), failed, len(saes))
+            if len(failed) == len(sessions):
+                break
+        for name, session in sessions.items():
+            if name not in failed:
+                _attempt(name, session.finish, failed, len(saes))
     finally:
         bar.close()
         batches.close()
-        for session in sessions:
+        for session in sessions.values():
             session.close()
+    if failed:
+        reasons = "; ".join(f"{name!r}: {error}" for name, error in failed.items())
+        raise TrainingError(
+            f"{len(failed)} of {len(saes)} SAEs failed, the others are finished in {path}. To run one again with other "
+            f"settings, delete its folder there. {reasons}"
+        )
     return {name: Run(Path(path) / name) for name in saes}
+
+
+def _attempt(name: str, do: Callable[[], None], failed: dict[str, MsaeError], n_saes: int) -> None:
+    """`do`, or note why it failed; alone, an SAE fails as it does."""
+    try:
+        do()
+    except MsaeError as error:
+        if n_saes == 1:
+            raise
+        failed[name] = error
 
 
 def _unfinished(
@@ -103,7 +128,13 @@ class _Session:
     """One SAE's training: its trainer, its folder, its loggers."""
 
     def __init__(
-        self, sae: SparseAutoencoder, store: ActivationStore, config: TrainConfig, path: Path, project: str | None
+        self,
+        sae: SparseAutoencoder,
+        store: ActivationStore,
+        config: TrainConfig,
+        path: Path,
+        project: str | None,
+        name: str,
     ) -> None:
         settings = run_config(sae, config, store.path, store.fingerprint, store.spec)
         self.run = begin_run(path, settings)
@@ -120,12 +151,14 @@ class _Session:
         if project is not None:
             self.loggers.append(WandbLogger(project, path.name, settings, path))
         self.watch = Stopwatch(self.trainer.tokens_done)
+        self.levels = LevelWatch(name)
 
     def step(self, x: Any, bar: ProgressBar) -> None:
         metrics = self.trainer.step(x)
         last = metrics.step == self.config.n_steps
         if metrics.step % self.config.log_every == 0 or last:
             self.trainer.synchronize()
+            self.levels.look(self.trainer)
             self.trainer.require_live_levels()
             row = metrics_row(metrics, self.trainer) | {"tokens_per_second": round(self.watch.rate(metrics.tokens), 1)}
             for logger in (*self.loggers, bar):

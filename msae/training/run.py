@@ -13,12 +13,13 @@ from msae.core.files import write_json
 from msae.core.spec import SourceSpec
 from msae.core.version import __version__
 from msae.runs.record import FORMAT_VERSION, RunRecord
-from msae.sae import ACTIVATION_FNS, ENCODERS, NESTINGS, Linear, SparseAutoencoder, load
+from msae.sae import ACTIVATION_FNS, ENCODERS, NESTINGS, ActivationFunction, Linear, SparseAutoencoder, load
 from msae.sae.nesting import Nesting
+from msae.sae.warm_start import fingerprint, warm_start
 from msae.training.train_config import TrainConfig
 
-NOT_COMPARED = ("store.path", "msae_version")
-"""What may differ when a run is gone on with: where the store lies now, and which msae began it."""
+NOT_COMPARED = ("store.path", "msae_version", "sae.from.path")
+"""What may differ when a run is continued: where the store and the SAE it started from lie, which msae began it."""
 
 
 class Run(RunRecord):
@@ -70,15 +71,25 @@ class Run(RunRecord):
         return load(self.folder.sae, device=device or "cpu")
 
     def new_sae(self) -> SparseAutoencoder:
-        """The SAE as it was before the first step."""
+        """The SAE as it was before the first step: a new one, or that it continues from, if it is still there."""
         shape = self.config["sae"]
         try:
             activation_fn = from_typed_dict(ACTIVATION_FNS, shape["activation_fn"])
             encoder = from_typed_dict(ENCODERS, shape["encoder"]) if "encoder" in shape else Linear()
+            if "from" in shape:
+                return self._started_from(shape["from"], activation_fn)
             sizes, seed = (shape["d_in"], shape["d_sae"]), shape["seed"]
             return SparseAutoencoder(*sizes, activation_fn, self.nesting, encoder=encoder, seed=seed)
         except (ConfigError, KeyError, TypeError, AttributeError) as error:
             raise self._unreadable("sae", error) from error
+
+    def _started_from(self, origin: dict[str, Any], activation_fn: ActivationFunction) -> SparseAutoencoder:
+        if origin["path"] is None:
+            raise CheckpointError(f"{self.path} continues from an SAE that lay in no folder: it cannot be opened again")
+        sae = warm_start(load(origin["path"]), activation_fn=activation_fn, nesting=self.nesting)
+        if fingerprint(sae) != origin["weights"]:
+            raise CheckpointError(f"{origin['path']} is not the SAE that {self.path} continues from: it was changed")
+        return sae
 
     def __repr__(self) -> str:
         state = "finished" if self.is_finished else "unfinished"
@@ -91,7 +102,9 @@ def run_config(
 ) -> dict[str, Any]:
     """What `config.json` holds: complete, so that the run can be repeated from it alone."""
     # Written only where it says something, so that runs begun before there was a choice can be resumed.
-    encoder = {} if sae.encoder == Linear() else {"encoder": to_typed_dict(sae.encoder)}
+    parts = {} if sae.encoder == Linear() else {"encoder": to_typed_dict(sae.encoder)}
+    if sae.trained:
+        parts["from"] = {"path": sae.loaded_from, "weights": fingerprint(sae)}
     return {
         "format_version": FORMAT_VERSION,
         "msae_version": __version__,
@@ -100,7 +113,7 @@ def run_config(
             "d_sae": sae.d_sae,
             "activation_fn": to_typed_dict(sae.activation_fn),
             "nesting": to_typed_dict(sae.nesting),
-            **encoder,
+            **parts,
             "seed": sae.seed,
         },
         "training": to_dict(config),

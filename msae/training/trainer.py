@@ -14,11 +14,13 @@ from torch import Tensor
 from msae.activations.store import ActivationStore
 from msae.core.config import require
 from msae.core.errors import ConfigError, MsaeError, TrainingError
+from msae.core.numerics import Rows, as_rows
 from msae.core.rng import torch_stream
 from msae.sae.autoencoder import LevelRecord, SparseAutoencoder
 from msae.sae.kernels import make_kernel
 from msae.sae.losses import Losses, Objective
 from msae.sae.metrics import LevelAccumulator
+from msae.sae.warm_start import require_unit_rows
 from msae.training.dead_latents import SilenceCounter
 from msae.training.outcome import Outcome
 from msae.training.scaling import Scaling
@@ -58,6 +60,7 @@ class _OpenStep:
     """A step that was launched, and of which the host does not know yet whether it counts."""
 
     x: Float[Tensor, "batch d_in"]
+    n_given: int
     outcome: Outcome
     metrics: StepMetrics
 
@@ -67,7 +70,7 @@ class Trainer:
 
     `sample`: rows (100,000 or more are good), or a `Scaling` from a store, that fix the input scale, the variance the
     losses are divided by, and where b_dec starts; None takes the first batch. Until `finish`, the SAE's parameters
-    are those of the scaled activations s·x.
+    are those of the scaled activations s·x. Training of a trained SAE continues: it keeps its b_dec and θ.
 
     With no holdout to calibrate θ on, rows must be kept back: of each of the first batches, one row in 32 goes to a
     reservoir of `reservoir_rows` rows instead of being trained on (0 when `finish` will be given a holdout).
@@ -84,7 +87,7 @@ class Trainer:
         self,
         sae: SparseAutoencoder,
         config: TrainConfig,
-        sample: Float[Tensor, "rows d_in"] | Scaling | None = None,
+        sample: Rows | Scaling | None = None,
         *,
         reservoir_rows: int = 8192,
     ) -> None:
@@ -93,6 +96,7 @@ class Trainer:
         self.config = config
         self.peak_lr = config.lr or default_lr(sae.d_sae, config.batch_size, config.n_steps)
         self.steps_done = 0
+        self.tokens_done = 0
         self.silence = SilenceCounter(sae.d_sae, config.silent_tokens_until_dead, sae.device)
         self.scaling: Scaling | None = None
         self._kernel = make_kernel(config.kernel, sae, config.block)
@@ -102,13 +106,12 @@ class Trainer:
         self._reservoir = torch.empty(0, sae.d_in)
         self._reservoir_rows = reservoir_rows
         self._finished = False
+        self._keeps_threshold = False
         if sample is not None:
-            self._set_scaling(sample if isinstance(sample, Scaling) else Scaling.from_rows(sample))
-
-    @property
-    def tokens_done(self) -> int:
-        """Rows seen so far, those kept back included."""
-        return self.steps_done * self.config.batch_size
+            scaling = (
+                sample if isinstance(sample, Scaling) else Scaling.from_rows(as_rows(sample, sae.d_in, "the sample"))
+            )
+            self._set_scaling(scaling)
 
     @property
     def lr(self) -> float:
@@ -119,19 +122,20 @@ class Trainer:
             self.steps_done, n_steps, config.warmup_fraction, config.decay_fraction
         )
 
-    def step(self, x: Float[Tensor, "batch d_in"]) -> StepMetrics:
-        """Train on one batch of activations as they come, unscaled."""
+    def step(self, x: Rows) -> StepMetrics:
+        """Train on one batch of activations as they come, unscaled, of any dtype."""
         self.synchronize()
-        self._require_batch(x)
+        x = self._required_batch(x)
+        n_given = len(x)
         if self.scaling is None:
             self._set_scaling(Scaling.from_rows(x.to(self.sae.device, self.sae.dtype)))
         assert self.scaling is not None
         # Without waiting, a pinned batch could be overwritten by its owner while it is still being copied.
         at_once = not (x.device.type == "cpu" and x.is_pinned())
         x = self._keep_back(x).to(self.sae.device, self.sae.dtype, non_blocking=at_once) * self.scaling.scale
-        if self.steps_done == 0 and self.sae.activation_fn.learns_threshold:
+        if self.steps_done == 0 and self.sae.activation_fn.learns_threshold and not self._keeps_threshold:
             self._start_threshold(x)
-        return self._step(x)
+        return self._step(x, n_given)
 
     def synchronize(self) -> None:
         """Wait until the last step counts: on a GPU until the host knows, and if need be until it was done again."""
@@ -142,19 +146,20 @@ class Trainer:
         if complete and math.isfinite(loss) and math.isfinite(norm):
             return
         self.steps_done -= 1
+        self.tokens_done -= step.n_given
         self._optimiser.undo()
         if complete:
             self._require_finite(loss)
             require_finite_norm(norm)
         # A new kernel has no guesses, and waits for the device: its first step is complete.
         self._kernel = make_kernel(self.config.kernel, self.sae, self.config.block)
-        again = self._step(step.x)
+        again = self._step(step.x, step.n_given)
         for before, now in zip(step.metrics.tensors(), again.tensors(), strict=True):
             before.copy_(now)
         self.synchronize()
 
-    def _step(self, x: Float[Tensor, "batch d_in"]) -> StepMetrics:
-        """Train on one batch of scaled activations."""
+    def _step(self, x: Float[Tensor, "batch d_in"], n_given: int) -> StepMetrics:
+        """Train on one batch of scaled activations: what is left of `n_given` rows when some were kept back."""
         lr, objective = self.lr, self._objective()
         clip = math.inf if self.config.grad_clip is None else self.config.grad_clip
         result = self._kernel.step(self.sae, x, objective)
@@ -169,6 +174,7 @@ class Trainer:
         if self.sae.activation_fn.threshold_from_batches:
             self._track_threshold(result.smallest(), valid)
         self.steps_done += 1
+        self.tokens_done += n_given
         metrics = StepMetrics(
             step=self.steps_done,
             tokens=self.tokens_done,
@@ -184,7 +190,7 @@ class Trainer:
             # Before the update: the device has that left to do while the host begins the next step.
             outcome = Outcome(result.complete, loss, norm, [dead[lo:hi].sum() for lo, hi in bands])
             self._optimiser.step_where(valid, moments, lr, clip)
-            self._open = _OpenStep(x, outcome, metrics)
+            self._open = _OpenStep(x, n_given, outcome, metrics)
         return metrics
 
     def _require_finite(self, loss: float) -> None:
@@ -197,18 +203,18 @@ class Trainer:
 
     def require_live_levels(self) -> None:
         """Raise `TrainingError` if every latent that some level adds is dead."""
-        dead = self.silence.dead()
+        dead, more = self.silence.dead(), self.sae.activation_fn.for_more_codes()
         for level in range(self.sae.n_levels):
             if dead[self.sae.band(level)].all():
                 band = self.sae.band(level)
                 raise TrainingError(
                     f"all latents that level {level} adds ({band.start} … {band.stop - 1}) have been silent for "
-                    f"{self.config.silent_tokens_until_dead} tokens: the level is dead; use a smaller lr, a larger k, "
-                    "or wider inner levels"
+                    f"{self.config.silent_tokens_until_dead} tokens: the level is dead; use {more}, a smaller lr, or "
+                    "wider inner levels"
                 )
 
     @torch.no_grad()
-    def finish(self, holdout: Float[Tensor, "rows d_in"] | ActivationStore | None = None) -> SparseAutoencoder:
+    def finish(self, holdout: Rows | ActivationStore | None = None) -> SparseAutoencoder:
         """Fold the scaling in, calibrate θ, record L0 and FVU of every level, and return the SAE in `eval()` mode.
 
         `holdout`: rows never trained on (at most 131,072 are used); None takes the rows kept back while training.
@@ -220,6 +226,8 @@ class Trainer:
         if self.scaling is None:
             raise TrainingError("finish() was called before the first step: there is nothing to finish")
         rows = self._reservoir if holdout is None else holdout
+        if not isinstance(rows, ActivationStore):
+            rows = as_rows(rows, self.sae.d_in, "the holdout")
         sae, scaled = self.sae, (self.sae.b_enc, self.sae.b_dec, self.sae.threshold)
         unfolded = [parameter.clone() for parameter in scaled]
         sae.fold_scale(self.scaling.scale)
@@ -230,7 +238,7 @@ class Trainer:
                 parameter.copy_(before)
             sae.train()
             raise
-        self._finished = True
+        self._finished = sae.trained = True
         return sae
 
     def _calibrate_and_record(self, rows: Float[Tensor, "rows d_in"] | ActivationStore, n_rows: int) -> None:
@@ -259,7 +267,7 @@ class Trainer:
         tensors["reservoir"] = self._reservoir
         tensors["scaling.mean"] = self.scaling.mean
         exact = {"scale": self.scaling.scale.hex(), "variance": self.scaling.variance.hex()}
-        return tensors, {"steps_done": self.steps_done, **exact}
+        return tensors, {"steps_done": self.steps_done, "tokens_done": self.tokens_done, **exact}
 
     @torch.no_grad()
     def load_state(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
@@ -278,13 +286,21 @@ class Trainer:
             variance=float.fromhex(values["variance"]),
         )
         self.steps_done = values["steps_done"]
+        # States of version 0.1 do not have it; batches from a store are whole.
+        self.tokens_done = values.get("tokens_done", self.steps_done * self.config.batch_size)
 
     @torch.no_grad()
     def _set_scaling(self, scaling: Scaling) -> None:
         if scaling.mean.numel() != self.sae.d_in:
             raise ConfigError(f"the sample has width {scaling.mean.numel()}, the SAE has d_in = {self.sae.d_in}")
         self.scaling = scaling
-        self.sae.b_dec.copy_(scaling.mean * scaling.scale)
+        if not self.sae.trained:
+            self.sae.b_dec.copy_(scaling.mean * scaling.scale)
+            return
+        require_unit_rows(self.sae)
+        self._keeps_threshold = bool(torch.isfinite(self.sae.threshold).all())
+        self.sae.fold_scale(1 / scaling.scale)
+        self.sae.trained = False
 
     def _objective(self) -> Objective:
         assert self.scaling is not None
@@ -342,13 +358,13 @@ class Trainer:
         self._reservoir = torch.cat([self._reservoir, x[:share].float().cpu()])
         return x[share:]
 
-    def _require_batch(self, x: Tensor) -> None:
+    def _required_batch(self, x: Rows) -> Tensor:
         if self._finished:
             raise TrainingError("this trainer has finished: make a new one to train further")
-        if x.ndim != 2 or x.shape[1] != self.sae.d_in:
-            raise ConfigError(f"the batch has shape {tuple(x.shape)}: expected (batch, d_in = {self.sae.d_in})")
+        x = as_rows(x, self.sae.d_in, "the batch")
         if x.shape[0] == 0:
             raise ConfigError("the batch is empty: a step needs at least one row")
+        return x
 
 
 def _chunks(rows: Tensor | ActivationStore, n_rows: int, size: int = 4096) -> Iterable[Float[Tensor, "rows d_in"]]:

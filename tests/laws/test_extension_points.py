@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from msae.core.dtypes import DTYPE_NAMES
 from msae.sae import ACTIVATION_FNS, ENCODERS, NESTINGS, ActivationFunction, Encoder, Nesting
 from msae.sae.kernels import KERNELS, Kernel
 
@@ -90,3 +91,16 @@ def test_one_class_a_file(folder: str) -> None:
 
 def _subclasses(cls: type) -> set[type]:
     return {each for sub in cls.__subclasses__() for each in (sub, *_subclasses(sub))}
+
+
+def test_names_of_kernels_and_dtypes_stand_in_one_place() -> None:
+    """No file lists them again: a list or a Literal of two of them or more, outside the home of each."""
+    homes = {"msae/core/dtypes.py": set(DTYPE_NAMES), "msae/sae/kernels": set(KERNELS)}
+    for path in SOURCES:
+        relative = path.relative_to(ROOT).as_posix()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Tuple | ast.List | ast.Set | ast.Dict):
+                items = node.keys if isinstance(node, ast.Dict) else node.elts
+                said = {item.value for item in items if isinstance(item, ast.Constant)}
+                for home, names in homes.items():
+                    assert relative.startswith(home) or len(said & names) < 2, f"{relative}:{node.lineno} lists {said}"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import warnings
+from unittest import mock
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from msae.core.errors import TrainingError
-from msae.sae import BatchTopK, FixedPrefixes, JumpReLU, ReLU, SampledPrefixes, SparseAutoencoder, TopK
-from msae.sae.kernels import ReferenceKernel, make_kernel
+from msae.sae import ACTIVATION_FNS, BatchTopK, FixedPrefixes, JumpReLU, SampledPrefixes, SparseAutoencoder
+from msae.sae.kernels import ReferenceKernel, make_kernel, triton_guard, triton_loops
 from msae.sae.kernels.search import PlainSearch
 from msae.sae.kernels.triton_select import TileSearch
 from msae.sae.losses import Objective
@@ -51,7 +53,7 @@ def equals_reference(kernel, sae, x, complete=True):
 
 
 def every_activation_function():
-    for fn in (BatchTopK(k=3), TopK(k=3), JumpReLU(l0=3, bandwidth=0.8), ReLU(l1_coefficient=0.1)):
+    for fn in (cls.example(WIDTHS[-1]) for cls in ACTIVATION_FNS.values()):
         sae, x = sae_and_rows(fn)
         kernel = make_kernel("triton", sae)
         for _ in range(2):  # the second time with floor and room from the first
@@ -113,6 +115,79 @@ class NothingAsked(TorchDispatchMode):
         if name in ASKS or by_mask:
             raise AssertionError(f"{func} asks the device")
         return func(*args, **(kwargs or {}))
+
+
+def bits_are_unpacked_in_order():
+    generator = torch.Generator().manual_seed(0)
+    for n_words, share in ((1, 0.5), (3, 0.02), (70, 0.001), (33, 1.0)):
+        flags = torch.rand(5, n_words, 32, generator=generator) < share
+        words = (flags.long() << torch.arange(32)).sum(2).to(torch.int32)
+        row, column = flags.flatten(1).nonzero(as_tuple=True)
+        d_sae, first, n_set = 40 * n_words, 7, len(row)
+        for room in (n_set + 3, n_set, max(1, n_set // 2)):
+            found, count = triton_loops.unpack(words, room, first, d_sae)
+            expected = torch.cat([row * d_sae + first + column, torch.full((3,), 5 * d_sae)])[:room]
+            assert count.tolist() == [n_set] and torch.equal(found, expected)
+
+
+def trained_by_torch(change, *, reason):
+    """With a loop that is wrong, training is torch's, and one warning gives the reason."""
+    triton_guard._verdicts.clear()
+    with warnings.catch_warnings(record=True) as caught, mock.patch.multiple(triton_loops, **change):
+        warnings.simplefilter("always")
+        ours, reference = new_trainer("triton", BatchTopK(k=2)), new_trainer("sparse", BatchTopK(k=2))
+        for step in range(4):
+            ours.step(batch(step))
+            reference.step(batch(step))
+            if step == 2:
+                ours.state()  # begins a new kernel, which knows already
+                reference.state()
+    ours.synchronize()
+    assert not ours._kernel.deferred
+    assert_same_training(ours, reference)
+    assert all(torch.equal(p, reference.sae.get_parameter(name)) for name, p in ours.sae.named_parameters())
+    (warning,) = (str(each.message) for each in caught)
+    assert reason in warning and "please report" in warning and torch.__version__ in warning, warning
+    assert "\n" not in warning
+    triton_guard._verdicts.clear()
+
+
+def a_wrong_kernel_is_replaced_by_torch_s_and_named():
+    product, sums, adam, pick = (
+        getattr(triton_loops, n) for n in ("sampled_product", "gathered_sums", "adam_rows", "pick")
+    )
+
+    def no_compiler(*arguments, **options):
+        raise RuntimeError("PassManager::run failed\nat a line of its own")
+
+    def picks_too_little(screen, words, first_word):
+        pick(screen, words, first_word)
+        words[3:] = 0
+
+    def forgets_the_rate(*arguments, unit_rows):
+        adam(*arguments[:7], (0.0, *arguments[7][1:]), unit_rows=unit_rows)
+
+    trained_by_torch({"sampled_product": lambda *arguments: 1.01 * product(*arguments)}, reason="the loss is off by")
+    trained_by_torch({"gathered_sums": lambda *arguments: 1.01 * sums(*arguments)}, reason="is off by")
+    trained_by_torch({"gathered_sums": no_compiler}, reason="RuntimeError: PassManager::run failed at a line")
+    trained_by_torch({"pick": picks_too_little}, reason="codes are others")
+    trained_by_torch({"adam_rows": forgets_the_rate}, reason="the update's row is off by")
+    trained_by_torch({"row_moments": no_compiler}, reason="RuntimeError")
+
+
+def a_first_batch_that_is_not_finite_says_nothing_of_triton():
+    triton_guard._verdicts.clear()
+    trainer = new_trainer("triton", BatchTopK(k=2))
+    bad = batch(0)
+    bad[3, 2] = math.inf
+    trainer.step(bad)
+    assert triton_guard.verdict(trainer.sae) is None
+    try:
+        trainer.synchronize()
+    except TrainingError as error:
+        assert "step 1" in str(error), error
+    trainer.step(batch(1))
+    assert triton_guard.verdict(trainer.sae) is True and trainer._kernel.deferred
 
 
 def batch(step, n_rows=10, d_in=6):
@@ -194,8 +269,14 @@ def a_batch_that_is_not_finite_is_named_a_step_later():
     assert trainer.steps_done == trainer._optimiser.n_steps == 1
 
 
+warnings.simplefilter("error")
+# The interpreter's arithmetic is numpy's, which warns of what a card just does.
+warnings.filterwarnings("ignore", "(invalid value|overflow) encountered", RuntimeWarning)
 for case in (
     every_activation_function,
+    bits_are_unpacked_in_order,
+    a_wrong_kernel_is_replaced_by_torch_s_and_named,
+    a_first_batch_that_is_not_finite_says_nothing_of_triton,
     blocks_of_latents,
     too_little_room_or_too_high_a_floor_is_said,
     ties_and_fewer_positive_than_asked_for,

@@ -204,6 +204,10 @@ class ActivationFunction(ABC):
             )
         return self.with_l0(min(width, l0))
 
+    def for_more_codes(self) -> str:
+        """What to change when too few latents fire, for messages."""
+        return "other settings of the activation function" if self.l0_setting is None else f"a larger {self.l0_setting}"
+
     # Saved formats.
 
     def saelens_fields(self) -> dict[str, Any]:

@@ -24,6 +24,11 @@ class GroupedTopK(ActivationFunction):
     k: int
     groups: int = setting("Groups of latents that share k out evenly; k must be a multiple.", default=4)
 
+    @classmethod
+    def example(cls, d_sae: int) -> GroupedTopK:
+        """Two groups."""
+        return cls(k=2 * max(1, d_sae // 16), groups=2)
+
     def validate(self, d_sae: int) -> None:
         """k must be a multiple of `groups`, and no group may have fewer than k / groups latents."""
         ok = isinstance(self.groups, int) and 0 < self.groups <= d_sae

@@ -41,6 +41,10 @@ class ReLU(ActivationFunction):
         """z > 0."""
         return self.train_plan()
 
+    def for_more_codes(self) -> str:
+        """A penalty that weighs less: outer latents pay all of it, and take part in the loss of one level."""
+        return f"an l1_coefficient below {self.l1_coefficient:g}"
+
     def penalty(
         self,
         pre: Float[Tensor, "batch d_sae"],

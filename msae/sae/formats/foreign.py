@@ -86,6 +86,7 @@ def as_sparse_autoencoder(foreign: ForeignSae, widths: Sequence[int] | None = No
         if foreign.threshold is not None:
             # With `selects_scaled` θ is compared with the scaled pre-activation already.
             sae.threshold.copy_(foreign.threshold * (scale / norm if foreign.selects_scaled else scale))
+    sae.trained = True
     return sae.eval()
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from msae.sae.autoencoder import SparseAutoencoder
 from msae.sae.kernels.products import keep_largest_per_row
-from msae.sae.losses import Objective, auxk_budget
+from msae.sae.losses import Objective, auxk_budget, least_spread
 
 BLOCK = 1 << 21
 
@@ -33,7 +33,8 @@ def add_auxk_gradients(
     for level, (width, weight) in enumerate(zip(objective.auxk_widths, objective.auxk_weights, strict=True)):
         dead = _dead_latents(objective, level)
         if len(dead):
-            total += weight * _add_band(sae, centred, residuals[width], dead, objective.auxk_alpha * weight, block)
+            factor, least = objective.auxk_alpha * weight, least_spread(len(centred), objective.variance)
+            total += weight * _add_band(sae, centred, residuals[width], dead, factor, least, block)
     return total
 
 
@@ -48,9 +49,18 @@ def _dead_latents(objective: Objective, level: int) -> Int[Tensor, " dead"]:
 
 
 def _add_band(
-    sae: SparseAutoencoder, centred: Tensor, residual: Tensor, dead: Int[Tensor, " dead"], factor: float, block: int
+    sae: SparseAutoencoder,
+    centred: Tensor,
+    residual: Tensor,
+    dead: Int[Tensor, " dead"],
+    factor: float,
+    least: float,
+    block: int,
 ) -> Float[Tensor, ""]:
-    """`factor` · ∂(‖r − r̂‖² / ‖r − r̄‖²) into the gradients, r̂ made by `dead`; zero and nothing if it is not finite."""
+    """`factor` · ∂(‖r − r̂‖² / ‖r − r̄‖²) into the gradients, r̂ made by `dead`.
+
+    Zero and nothing if it is not finite, or ‖r − r̄‖² not above `least`.
+    """
     W_enc, W_dec, b_enc = sae.W_enc.T[dead], sae.W_dec[dead], sae.b_enc[dead]
     spread = (residual - residual.mean(0)).square().sum()
     budget = auxk_budget(sae.d_in, len(dead))
@@ -66,11 +76,11 @@ def _add_band(
         into_decoder.addmm_(codes.T, pull)
         into_encoder.addmm_(slope.T, x)
         into_bias += slope.sum(0)
-    finite = torch.isfinite(loss)
+    counts = torch.isfinite(loss) & (spread > least)
     for gradient in (into_decoder, into_encoder, into_bias):
-        gradient.masked_fill_(~finite, 0.0)
+        gradient.masked_fill_(~counts, 0.0)
     sae.W_dec.grad.index_add_(0, dead, into_decoder)  # type: ignore[union-attr]
     sae.W_enc.grad.T.index_add_(0, dead, into_encoder)  # type: ignore[union-attr]
     sae.b_enc.grad.index_add_(0, dead, into_bias)  # type: ignore[union-attr]
     sae.b_dec.grad.sub_(into_bias @ W_enc)  # type: ignore[union-attr]
-    return torch.where(finite, loss, 0.0)
+    return torch.where(counts, loss, 0.0)

@@ -79,7 +79,9 @@ def dense_losses(
     if objective.has_auxk:
         assert objective.dead is not None
         residuals = target - prefixes(objective.auxk_widths)
-        auxk = auxk_loss(pre, sae.W_dec, residuals, objective.auxk_widths, objective.auxk_weights, objective.dead)
+        auxk = auxk_loss(
+            pre, sae.W_dec, residuals, objective.auxk_widths, objective.auxk_weights, objective.dead, objective.variance
+        )
     penalty = sae.activation_fn.penalty(pre, codes, sae.W_dec, sae.threshold)
     total = (levels.new_tensor(objective.weights) * levels).sum() + objective.auxk_alpha * auxk + penalty
     return Losses(levels=levels, auxk=auxk, penalty=penalty, total=total)

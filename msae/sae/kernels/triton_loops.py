@@ -9,6 +9,7 @@ import inspect
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import triton
@@ -17,9 +18,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 ENTRIES = 16
+WORDS, WORDS_UNPACKED = 256, 32
 SMALLEST_SQUARE_NORM = 1e-24
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-TILES = ((64, 128, 4, 3), (128, 128, 8, 3), (128, 256, 8, 3), (128, 256, 8, 4))[: 1 if INTERPRETED else None]
+DEPTH = 64
+# Rows, columns, warps and stages of a tile. On newer cards than sm_90 a tile of 128 × 256 does not fit into registers.
+TILES = ((64, 128, 4, 3), (128, 128, 8, 3), (128, 256, 8, 3), (128, 256, 8, 4), (256, 128, 8, 3), (256, 128, 8, 4))
+BEYOND_SM90 = tuple(tile for tile in TILES if tile[1] <= 128)
 
 
 def _jit(function: Callable[..., Any]) -> Any:
@@ -59,13 +64,11 @@ def _pick(  # type: ignore[no-untyped-def]
     row_slack,
     column_slack,
     floor,
-    found,
-    count,
-    room,
+    words,
     n_rows,
     n_columns,
-    first,
-    d_sae,
+    first_word,
+    n_words,
     d,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
@@ -78,25 +81,56 @@ def _pick(  # type: ignore[no-untyped-def]
     first_tile = tl.program_id(0) // in_group * GROUP
     height = tl.minimum(n_row_tiles - first_tile, GROUP)
     r = (first_tile + tl.program_id(0) % in_group % height) * ROWS + tl.arange(0, ROWS)
-    c = tl.program_id(0) % in_group // height * COLUMNS + tl.arange(0, COLUMNS)
-    x_rows, W_rows = x + r.to(tl.int64)[:, None] * d, W + c.to(tl.int64)[None, :] * d
+    column_tile = tl.program_id(0) % in_group // height
+    c = column_tile * COLUMNS + tl.arange(0, COLUMNS)
+    # Rows that are not there are read as the first, and left out in the end; d is a multiple of DEPTH: no load needs
+    # a mask.
+    x_rows = x + tl.where(r < n_rows, r, 0).to(tl.int64)[:, None] * d
+    W_rows = W + tl.where(c < n_columns, c, 0).to(tl.int64)[None, :] * d
     total = tl.zeros((ROWS, COLUMNS), tl.float32)
     for start in range(0, d, DEPTH):
         k = start + tl.arange(0, DEPTH)
-        a = tl.load(x_rows + k[None, :], mask=(r < n_rows)[:, None] & (k < d)[None, :], other=0.0)
-        b = tl.load(W_rows + k[:, None], mask=(c < n_columns)[None, :] & (k < d)[:, None], other=0.0)
-        total = tl.dot(a, b, total)
+        total = tl.dot(tl.load(x_rows + k[None, :]), tl.load(W_rows + k[:, None]), total)
     slack = tl.load(row_slack + r, mask=r < n_rows, other=0.0)[:, None]
     slack = slack * tl.load(column_slack + c, mask=c < n_columns, other=0.0)[None, :]
     # The bias comes raised by what the sum can lose by being rounded, and lowered by the latent's floor.
     above = total + tl.load(bias + c, mask=c < n_columns, other=0.0)[None, :] + slack > tl.load(floor)
-    above = above & (r < n_rows)[:, None] & (c < n_columns)[None, :]
-    flags = tl.reshape(above.to(tl.int32), (ROWS * COLUMNS,))
-    n_found = tl.sum(flags, 0)
-    if n_found > 0:
-        entry = tl.reshape(r.to(tl.int64)[:, None] * d_sae + (first + c)[None, :], (ROWS * COLUMNS,))
-        at = tl.atomic_add(count, n_found) + tl.cumsum(flags, 0) - 1
-        tl.store(found + at, entry, mask=(flags > 0) & (at < room))
+    above = above & (c < n_columns)[None, :]
+    # A bit an entry is all that leaves the tile: to number what was found needs more registers than there are.
+    flags = tl.reshape(above, (ROWS, COLUMNS // 32, 32))
+    packed = tl.sum(tl.where(flags, (1 << tl.arange(0, 32))[None, None, :], 0), 2)
+    w = column_tile * (COLUMNS // 32) + tl.arange(0, COLUMNS // 32)
+    inside = (r < n_rows)[:, None] & (w < tl.cdiv(n_columns, 32))[None, :]
+    tl.store(words + r.to(tl.int64)[:, None] * n_words + (first_word + w)[None, :], packed, mask=inside)
+
+
+def _count_bits(words, counts, n_words, N: tl.constexpr):  # type: ignore[no-untyped-def]
+    r = tl.program_id(0).to(tl.int64)
+    total = tl.zeros((N,), tl.int32)
+    for start in range(0, n_words, N):
+        w = start + tl.arange(0, N)
+        word = tl.load(words + r * n_words + w, mask=w < n_words, other=0).to(tl.uint32)
+        word = word - ((word >> 1) & 0x55555555)
+        word = (word & 0x33333333) + ((word >> 2) & 0x33333333)
+        word = (word + (word >> 4)) & 0x0F0F0F0F
+        total += ((word * 0x01010101) >> 24).to(tl.int32)
+    tl.store(counts + r, tl.sum(total, 0))
+
+
+def _unpack(words, ends, found, room, n_words, first, d_sae, N: tl.constexpr):  # type: ignore[no-untyped-def]
+    r = tl.program_id(0).to(tl.int64)
+    bit = tl.arange(0, 32)
+    at = tl.load(ends + r - 1, mask=r > 0, other=0)
+    for start in range(0, n_words, N):
+        w = start + tl.arange(0, N)
+        word = tl.load(words + r * n_words + w, mask=w < n_words, other=0)
+        if tl.max((word != 0).to(tl.int32), 0) > 0:
+            flags = (word[:, None] >> bit[None, :]) & 1
+            in_word = tl.sum(flags, 1)
+            place = at + (tl.cumsum(in_word, 0) - in_word)[:, None] + tl.cumsum(flags, 1) - flags
+            entry = r * d_sae + (first + w * 32)[:, None] + bit[None, :]
+            tl.store(found + place, entry, mask=(flags > 0) & (place < room))
+            at += tl.sum(in_word, 0)
 
 
 def _row_moments(gradient, parameter, along, square, d, D: tl.constexpr):  # type: ignore[no-untyped-def]
@@ -149,16 +183,27 @@ def _adam_rows(  # type: ignore[no-untyped-def]
 
 _sampled_product_loop, _gathered_sums_loop = _jit(_sampled_product), _jit(_gathered_sums)
 _row_moments_loop, _adam_rows_loop = _jit(_row_moments), _jit(_adam_rows)
-# Which tile is fastest depends on the card; the first step on it tries them. The search only adds to its outputs, so
-# they must be what they were before each try.
-_pick_loop = triton.autotune(
-    [
-        triton.Config({"ROWS": rows, "COLUMNS": columns, "DEPTH": 64, "GROUP": 8}, num_warps=warps, num_stages=stages)
-        for rows, columns, warps, stages in TILES
-    ],
-    key=["n_rows", "n_columns", "d"],
-    restore_value=["found", "count"],
-)(_jit(_pick))
+_count_bits_loop, _unpack_loop = _jit(_count_bits), _jit(_unpack)
+
+
+def tiles_for(capability: tuple[int, int]) -> tuple[tuple[int, int, int, int], ...]:
+    """The tiles to try on a card of this compute capability."""
+    return TILES if capability < (10, 0) else BEYOND_SM90
+
+
+@cache
+def _pick_on(device: int) -> Any:
+    """`_pick` for a card. Which tile is fastest depends on it; the first step on it tries them."""
+    import torch
+
+    tiles = TILES[:1] if INTERPRETED else tiles_for(torch.cuda.get_device_capability(device))
+    configs = [
+        triton.Config(
+            {"ROWS": rows, "COLUMNS": columns, "DEPTH": DEPTH, "GROUP": 8}, num_warps=warps, num_stages=stages
+        )
+        for rows, columns, warps, stages in tiles
+    ]
+    return triton.autotune(configs, key=["n_rows", "n_columns", "d"])(_jit(_pick))
 
 
 def sampled_product(
@@ -193,7 +238,7 @@ class Screen:
     """A product to be searched: bf16 rows and columns, and how far each entry may lie below its float32 value.
 
     An entry is raised by row_slack · column_slack; `bias` holds what is added to a column's entries before they are
-    compared with `floor`.
+    compared with `floor`. Rows and columns are as long as a multiple of `DEPTH`, with zeros behind.
     """
 
     x: Float[Tensor, "batch d"]
@@ -204,20 +249,35 @@ class Screen:
     floor: Float[Tensor, ""]
 
 
-def pick(screen: Screen, first: int, d_sae: int, found: Int[Tensor, " room"], count: Int[Tensor, 1]) -> None:
-    """Add row · d_sae + first + column of every entry above the floor to `found`, from `count` on and in no order.
+def pick(screen: Screen, words: Int[Tensor, "batch words"], first_word: int) -> None:
+    """Set a bit for every entry above the floor, and clear it for the others: 32 columns a word, from `first_word` on.
 
-    No product leaves the multiprocessor that makes it. `count` grows by the number of entries, also where they no
-    longer fit; nobody waits for it.
+    No product leaves the multiprocessor that makes it.
     """
     n_rows, n_columns = len(screen.x), len(screen.W)
-    sizes = (len(found), n_rows, n_columns, first, d_sae, screen.x.shape[1])
+    sizes = (n_rows, n_columns, first_word, words.shape[1], screen.x.shape[1])
     bounds = (screen.bias, screen.row_slack, screen.column_slack, screen.floor)
 
     def grid(tile: dict[str, int]) -> tuple[int]:
         return (triton.cdiv(n_rows, tile["ROWS"]) * triton.cdiv(n_columns, tile["COLUMNS"]),)
 
-    _pick_loop[grid](screen.x, screen.W, *bounds, found, count, *sizes)
+    _pick_on(max(0, words.get_device()))[grid](screen.x, screen.W, *bounds, words, *sizes)
+
+
+def unpack(
+    words: Int[Tensor, "batch words"], room: int, first: int, d_sae: int
+) -> tuple[Int[Tensor, " room"], Int[Tensor, 1]]:
+    """row · d_sae + first + column of the bits that are set, in order, and their number; nobody waits for it.
+
+    What is not there reads batch · d_sae; of more than `room` entries the last are missing.
+    """
+    n_rows, n_words = words.shape
+    counts = words.new_empty(n_rows)
+    _count_bits_loop[(n_rows,)](words, counts, n_words, N=WORDS)
+    ends = counts.cumsum(0)
+    found = ends.new_full((room,), n_rows * d_sae)
+    _unpack_loop[(n_rows,)](words, ends, found, room, n_words, first, d_sae, N=WORDS_UNPACKED)
+    return found, ends[-1:]
 
 
 def row_moments(
@@ -245,5 +305,10 @@ def adam_rows(
     d = parameter.shape[1]
     arrays = (parameter, gradient, mean, square, along, factor, valid.int())
     size = triton.next_power_of_2(d)
-    options = {"UNIT": unit_rows, "D": size, "num_warps": min(16, max(4, size // 512))}
+    options = {"UNIT": unit_rows, "D": size, "num_warps": warps_for(size)}
     _adam_rows_loop[(len(parameter),)](*arrays, *numbers, SMALLEST_SQUARE_NORM, d, **options)
+
+
+def warps_for(size: int) -> int:
+    """The warps of a program that holds a row of `size` numbers of four arrays: eight of each a thread, up to 8,192."""
+    return min(32, max(4, size // 256))

@@ -12,17 +12,18 @@ found by `CandidateFinder`, which continues until it is certain, and from what i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from msae.sae.activation_fns.search_plan import BatchBudget, LatentFloor
 from msae.sae.autoencoder import SparseAutoencoder
 from msae.sae.kernels.candidates import FLOOR_RATIO, CandidateFinder, Entries
 from msae.sae.kernels.search import BF16_PRODUCT, FLOAT32
 
+WORD = 32
 ROOM_FOR = 4
 LEAST_ROOM = 64
 ROOM_A_ROW = 512
@@ -66,7 +67,7 @@ class DeferredFinder:
         from msae.sae.kernels.triton_loops import sampled_product
 
         n_rows = len(centred)
-        n_columns = max(16, self.block // n_rows)
+        n_columns = max(1, self.block // n_rows // WORD) * WORD
         columns = [slice(at, min(at + n_columns, sae.d_sae)) for at in range(0, sae.d_sae, n_columns)]
         found, count = picked(sae, centred, floor, self._room, columns)
         row, latent = found // sae.d_sae, found % sae.d_sae
@@ -78,32 +79,35 @@ class DeferredFinder:
 
 
 def picked(
-    sae: SparseAutoencoder, centred: Float[Tensor, "batch d_in"], floor: Tensor, room: int, blocks: Iterable[slice]
+    sae: SparseAutoencoder, centred: Float[Tensor, "batch d_in"], floor: Tensor, room: int, blocks: Sequence[slice]
 ) -> tuple[Int[Tensor, " room"], Int[Tensor, 1]]:
     """row · d_sae + latent of all entries that may lie above `floor`, in order, and their number.
 
-    `floor` is 0-d or one number per latent, `blocks` are the latents searched. What is not there reads batch · d_sae;
-    of more than `room` entries some are missing.
+    `floor` is 0-d or one number per latent. `blocks`: the latents searched, one block behind the other, each but the
+    last a multiple of `WORD`. What is not there reads batch · d_sae; of more than `room` entries the last are missing.
     """
-    from msae.sae.kernels.triton_loops import INTERPRETED, Screen, pick
+    from msae.sae.kernels.triton_loops import DEPTH, INTERPRETED, Screen, pick, unpack
 
-    n_rows, centred = len(centred), centred.detach()
+    centred, first = centred.detach(), blocks[0].start
     W, b = sae.W_enc.T.detach(), sae.b_enc.detach()
-    found = torch.full((room,), n_rows * sae.d_sae, dtype=torch.int64, device=centred.device)
-    count = torch.zeros(1, dtype=torch.int32, device=centred.device)
+    words = torch.empty(len(centred), -(-(blocks[-1].stop - first) // WORD), dtype=torch.int32, device=centred.device)
     # The interpreter's product takes the bits of bf16 for whole numbers.
     product_dtype = torch.float32 if INTERPRETED else torch.bfloat16
-    x = centred.bfloat16().to(product_dtype)
+
+    def rounded(rows: Float[Tensor, "n d"]) -> Float[Tensor, "n padded"]:
+        lacking = -rows.shape[1] % DEPTH
+        return nn.functional.pad(rows.bfloat16().to(product_dtype), (0, lacking)).contiguous()
+
+    x = rounded(centred)
     # Tensor cores may cut off where IEEE would round, which doubles the error of a sum.
     row_slack = (BF16_PRODUCT + 2 * sae.d_in * FLOAT32) * centred.norm(dim=1)
     shared = floor if floor.ndim == 0 else torch.zeros_like(b[0])
     own = torch.zeros_like(b) if floor.ndim == 0 else floor
     for columns in blocks:
         raised = b[columns] - own[columns] + 8 * FLOAT32 * (b[columns].abs() + own[columns].abs())
-        rounded = W[columns].bfloat16().to(product_dtype).contiguous()
-        screen = Screen(x, rounded, raised, row_slack, W[columns].norm(dim=1), shared)
-        pick(screen, columns.start, sae.d_sae, found, count)
-    return found.sort().values, count
+        screen = Screen(x, rounded(W[columns]), raised, row_slack, W[columns].norm(dim=1), shared)
+        pick(screen, words, (columns.start - first) // WORD)
+    return unpack(words, room, first, sae.d_sae)
 
 
 def largest_of(
