@@ -22,6 +22,7 @@ _HOMES = {
     "HeadConfig": "msae.nested",
     "IndependentHeads": "msae.nested",
     "JumpReLU": "msae.sae",
+    "LabelledRows": "msae.nested.labelled",
     "LevelTable": "msae.analysis.levels.level_table",
     "MatryoshkaHead": "msae.nested",
     "ModuleSource": "msae.activations.module",
@@ -48,6 +49,7 @@ _HOMES = {
     "adopt": "msae.studies.adopt",
     "along": "msae.analysis.interventions.steering",
     "analyze_run": "msae.studies.analyze_run",
+    "classify": "msae.studies.classify",
     "collect": "msae.analysis.features.collection",
     "compare_levels": "msae.studies.compare",
     "compare_runs": "msae.studies.compare",
@@ -128,6 +130,7 @@ if TYPE_CHECKING:
         train_head,
         train_independent_heads,
     )
+    from msae.nested.labelled import LabelledRows
     from msae.plots.levels import levels_figure
     from msae.sae import (
         BatchTopK,
@@ -144,6 +147,7 @@ if TYPE_CHECKING:
     )
     from msae.studies.adopt import adopt
     from msae.studies.analyze_run import analyze_run
+    from msae.studies.classify import classify
     from msae.studies.compare import compare_levels, compare_runs
     from msae.studies.demo import DemoSettings, run_demo
     from msae.studies.independent import train_independent

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from msae.analysis.all_measurements import TABLES
 from msae.analysis.tables import Column, TableSpec
+from msae.studies.classify import CLASSES, LEVELS_OF_CLASSES
 from msae.studies.comparison import COMPARED_LEVELS, COMPARED_OVERLAP, COMPARED_RATE, LATENTS
 
 DECLARED: dict[str, tuple[TableSpec, ...]] = {
     "Of `msae analyze`": TABLES,
     "Of `msae compare`": (COMPARED_LEVELS, COMPARED_OVERLAP, COMPARED_RATE, LATENTS),
+    "Of `msae classify`": (LEVELS_OF_CLASSES, CLASSES),
 }
 """By the command that makes them."""
 

@@ -10,6 +10,7 @@ from tyro.conf import OmitSubcommandPrefixes, subcommand
 
 from msae.cli.adopt import Adopt
 from msae.cli.analyze import Analyze
+from msae.cli.classify import Classify
 from msae.cli.compare import Compare
 from msae.cli.dashboard import Dashboard, ExportHtml
 from msae.cli.demo import Demo
@@ -34,6 +35,7 @@ COMMANDS = {
     "export-html": ExportHtml,
     "nest": Nest,
     "embed": Embed,
+    "classify": Classify,
     "info": Info,
 }
 

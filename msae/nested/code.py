@@ -14,6 +14,7 @@ from torch import Tensor
 from msae.core.config import require
 from msae.core.errors import ConfigError
 from msae.core.spec import SourceSpec
+from msae.nested.classifier import Classifier
 
 VALUE_BITS = 32
 """Bits of one stored number: codes are counted in float32, dense and sparse alike."""
@@ -23,10 +24,12 @@ class NestedCode(ABC):
     """Rows of `d_in` numbers to codes of `widths[level]` numbers; level 0 is the smallest.
 
     `prefixes`: whether the code of a level is the beginning of the code of every later one, so that one stored vector
-    serves them all. `source`: what made the rows it was fitted on; None for plain arrays.
+    serves them all. `source`: what made the rows it was fitted on; None for plain arrays. `classes`: names of the
+    classes that it was trained to tell apart; most codes know of none.
     """
 
     prefixes: bool = True
+    classes: tuple[str, ...] = ()
 
     def __init__(self, d_in: int, widths: Sequence[int], source: SourceSpec | None = None) -> None:
         self.d_in, self.widths, self.source = d_in, checked_widths(widths), source
@@ -59,6 +62,10 @@ class NestedCode(ABC):
     @abstractmethod
     def transform(self, rows: Float[Tensor, "rows d_in"], level: int | None = None) -> Float[Tensor, "rows width"]:
         """The codes of `level` (None: the last), not normalised. Raises `ConfigError` for rows of another width."""
+
+    def classifier(self, level: int | None = None) -> Classifier:
+        """The classifier of `level` that it was trained with; `ConfigError` for a code that was trained for none."""
+        raise ConfigError(f"{self!r} was trained without classes: fit classifiers to its codes")
 
     @abstractmethod
     def write(self, folder: Path) -> dict[str, Any]:

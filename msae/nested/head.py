@@ -7,7 +7,6 @@ frozen, its rows x are given, and z = (x − mean) E is linear: a linear head on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
@@ -15,22 +14,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from msae.core.errors import ConfigError
 from msae.core.spec import SourceSpec
+from msae.nested.classifier import Classifier
 from msae.nested.code import NestedCode, checked_widths
 from msae.nested.code_files import load_code, read_code_tensors, save_code, write_code_tensors
-
-
-@dataclass(frozen=True)
-class Classifier:
-    """A linear classifier of one prefix: `weight` (width, class), `bias` (class)."""
-
-    weight: Float[Tensor, "width class"]
-    bias: Float[Tensor, " class"]
-
-    def logits(self, codes: Float[Tensor, "rows width"]) -> Float[Tensor, "rows class"]:
-        """codes · weight + bias."""
-        return codes @ self.weight + self.bias
 
 
 @final
@@ -61,10 +48,12 @@ class MatryoshkaHead(NestedCode):
 
     def logits(self, rows: Float[Tensor, "rows d_in"], level: int | None = None) -> Float[Tensor, "rows class"]:
         """What the classifier of `level` makes of the rows; `ConfigError` where it was trained without classes."""
-        if not self.classifiers:
-            raise ConfigError(f"{self!r} was trained by self-distillation: it has no classes")
-        codes = self.transform(rows, level)
-        return self.classifiers[-1 if level is None else level].logits(codes)
+        return self.classifier(level).logits(self.transform(rows, level))
+
+    def classifier(self, level: int | None = None) -> Classifier:
+        """The one of `level`; `ConfigError` where it was trained without classes."""
+        self.width(level)
+        return self.classifiers[-1 if level is None else level] if self.classifiers else super().classifier(level)
 
     def write(self, folder: Path) -> dict[str, Any]:
         """The map, and the classifiers."""
@@ -105,6 +94,10 @@ class IndependentHeads(NestedCode):
     def logits(self, rows: Float[Tensor, "rows d_in"], level: int | None = None) -> Float[Tensor, "rows class"]:
         """What the head of that width makes of the rows."""
         return self._head(level).logits(rows)
+
+    def classifier(self, level: int | None = None) -> Classifier:
+        """The one of the head of that width."""
+        return self._head(level).classifier()
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Every head, in a folder named by its width."""

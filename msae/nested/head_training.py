@@ -18,9 +18,10 @@ from msae.core.errors import CheckpointError, ConfigError, TrainingError
 from msae.core.files import read_json, read_tensors, write_json, write_tensors
 from msae.core.rng import torch_stream
 from msae.core.spec import SourceSpec
+from msae.nested.classifier import Classifier
 from msae.nested.code import checked_widths
 from msae.nested.code_files import STATE, TRAINING, is_code, require_free, save_code
-from msae.nested.head import Classifier, IndependentHeads, MatryoshkaHead, orthonormal
+from msae.nested.head import IndependentHeads, MatryoshkaHead, orthonormal
 from msae.nested.head_config import HeadConfig, Progress
 from msae.nested.head_losses import class_loss, cosine_loss
 from msae.nested.rows import Rows, blocks, moments, shape_of, shuffled_indices, source_of

@@ -79,6 +79,41 @@ def test_an_saes_levels_become_a_code(folder):
     assert isinstance(code, SaeCodes) and code.k == 2
 
 
+def test_classes_are_told_apart_by_level(folder):
+    run("nest --store acts --widths 1 4 --out codes/classify", folder)
+    line = "classify --code codes/classify --train acts --train-labels lines.csv --test acts --test-labels lines.csv"
+    out = run(f"{line} --label-column kind --valid-share 0.5 --out told", folder)
+    assert "What each level is worth" in out and "softmax regressions" in out and "Early exit" in out
+    levels = pq.read_table(folder / "told/classify_levels.parquet").to_pylist()
+    classes = pq.read_table(folder / "told/classify_classes.parquet").to_pylist()
+    assert [row["width"] for row in levels] == [1, 4] and levels[1]["accuracy"] == 1.0
+    assert {row["class"] for row in classes} == {"def", "import"} and sum(row["rows"] for row in classes) == 8
+    assert "plotly" in (folder / "told/classify.html").read_text()
+    run("nest --store acts --kind head --objective classes --labels lines.csv --label-column kind --widths 1 4"
+        " --steps 100 --batch-size 8 --out codes/own", folder)  # fmt: skip
+    own = "classify --code codes/own --test acts --test-labels lines.csv --label-column kind --out told2"
+    assert "trained with the code" in run(own, folder)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("classify --code codes/pca2 --test acts --test-labels lines.csv --out x", "no column 'label'"),
+        ("classify --code codes/pca2 --test acts --test-labels lines.csv --label-column kind --out x",
+         "without classes"),
+        ("classify --code codes/pca2 --train acts --test acts --test-labels lines.csv --out x", "together"),
+        ("classify --code codes/pca2 --test acts --test-labels nowhere.csv --out x", "nowhere.csv"),
+        ("classify --code codes/pca2 --test acts --test-labels short.csv --label-column kind --out x",
+         "short.csv has 1 rows and the store 16"),
+    ],
+)  # fmt: skip
+def test_labels_that_are_missing_are_named(line, message, folder):
+    if not (folder / "codes/pca2").exists():
+        run("nest --store acts --widths 2 --out codes/pca2", folder)
+        (folder / "short.csv").write_text("text,kind\nimport os,import\n")
+    assert message in run(line, folder, ok=False) and not (folder / "x").exists()
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

@@ -91,7 +91,7 @@ def test_rows_of_few_dimensions_keep_their_similarities_in_as_many(drawn):
     head = train_head(rows, config)
     assert torch.allclose(similarities(head.transform(rows, 0)), similarities(rows), atol=0.02)
     assert not head.classes
-    with pytest.raises(ConfigError, match="no classes"):
+    with pytest.raises(ConfigError, match="without classes"):
         head.logits(rows)
 
 
