@@ -21,8 +21,9 @@ _HOMES = {
     "FixedPrefixes": "msae.sae",
     "HeadConfig": "msae.nested",
     "IndependentHeads": "msae.nested",
+    "Index": "msae.nested.index",
     "JumpReLU": "msae.sae",
-    "LabelledRows": "msae.nested.labelled",
+    "LabelledRows": "msae.nested.class_rows",
     "LevelTable": "msae.analysis.levels.level_table",
     "MatryoshkaHead": "msae.nested",
     "ModuleSource": "msae.activations.module",
@@ -35,6 +36,7 @@ _HOMES = {
     "Run": "msae.training",
     "SaeCodes": "msae.nested",
     "SampledPrefixes": "msae.sae",
+    "SearchPlan": "msae.nested.retrieval_plan",
     "SourceSpec": "msae.core.spec",
     "SparseAutoencoder": "msae.sae",
     "SparseCodes": "msae.sae",
@@ -60,6 +62,9 @@ _HOMES = {
     "ground_truth": "msae.analysis.truth.ground_truth",
     "harvest": "msae.activations.harvest",
     "harvest_hooks": "msae.activations.harvest",
+    "indexed_documents": "msae.nested.index_sources",
+    "indexed_rows": "msae.nested.index_sources",
+    "indexed_store": "msae.nested.index_sources",
     "jsonl_documents": "msae.data.documents",
     "label_text": "msae.analysis.concepts.labels",
     "level_report": "msae.analysis.levels.level_report",
@@ -77,6 +82,7 @@ _HOMES = {
     "string_documents": "msae.data.documents",
     "supervised": "msae.analysis.concepts.supervised",
     "text_documents": "msae.data.documents",
+    "text_rows": "msae.nested.index_sources",
     "train": "msae.training",
     "train_head": "msae.nested",
     "train_independent": "msae.studies.independent",
@@ -130,7 +136,10 @@ if TYPE_CHECKING:
         train_head,
         train_independent_heads,
     )
-    from msae.nested.labelled import LabelledRows
+    from msae.nested.class_rows import LabelledRows
+    from msae.nested.index import Index
+    from msae.nested.index_sources import indexed_documents, indexed_rows, indexed_store, text_rows
+    from msae.nested.retrieval_plan import SearchPlan
     from msae.plots.levels import levels_figure
     from msae.sae import (
         BatchTopK,

@@ -11,7 +11,7 @@ from msae.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from msae.nested import NestedCode
-    from msae.nested.labelled import LabelledRows
+    from msae.nested.class_rows import LabelledRows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class Classify:
     def _labelled(self, code: NestedCode, path: Path, labels: Path) -> LabelledRows:
         from msae.activations.store import ActivationStore
         from msae.core.spec import require_same_source
-        from msae.nested.labelled import LabelledRows
+        from msae.nested.class_rows import LabelledRows
 
         store = ActivationStore.open(path)
         if code.source is not None:

@@ -17,8 +17,10 @@ from msae.cli.demo import Demo
 from msae.cli.embed import Embed
 from msae.cli.evaluate import Eval
 from msae.cli.harvest import Harvest
+from msae.cli.index import IndexTexts
 from msae.cli.info import Info
 from msae.cli.nest import Nest
+from msae.cli.search import Search
 from msae.cli.train import Train
 from msae.cli.train_flags import with_flags_from_lists
 from msae.core.errors import MsaeError
@@ -36,6 +38,8 @@ COMMANDS = {
     "nest": Nest,
     "embed": Embed,
     "classify": Classify,
+    "index": IndexTexts,
+    "search": Search,
     "info": Info,
 }
 

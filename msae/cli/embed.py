@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
 from tyro.conf import OmitArgPrefixes
 
 from msae.cli.output import say
-from msae.cli.places import model_named
+from msae.cli.pooled_model import PooledModel
 from msae.cli.text import Text
 from msae.core.errors import ConfigError
-
-if TYPE_CHECKING:
-    from msae.activations.pooled import PooledSource
-    from msae.core.spec import SourceSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,22 +21,7 @@ class Embed:
     out: Path
     """File to write: .parquet (document, vector) or .npy (vectors in the order read)."""
     source: Annotated[Text, OmitArgPrefixes] = field(default_factory=Text)
-    model: str | None = None
-    """For texts: hub name, local folder, or 'demo'. With a code, by default the model it was fitted on."""
-    hook: str | None = None
-    """For texts: the hook whose activations are pooled."""
-    layer: int | None = None
-    """Instead of --hook: the residual stream after this block, counted from 0."""
-    pooling: Literal["mean", "text", "cls", "last"] | None = None
-    """How a document's rows become one; by default mean for an encoder, last for a causal model."""
-    long: Literal["error", "cut"] = "error"
-    """What becomes of a document that is longer than a context."""
-    context_size: int = 128
-    """Tokens a context, special tokens included."""
-    batch_size: int = 32
-    """Documents a pass."""
-    device: str | None = None
-    """cpu, cuda, mps."""
+    model: Annotated[PooledModel, OmitArgPrefixes] = field(default_factory=PooledModel)
     store: Path | None = None
     """Instead of texts: a store, every row of which becomes a vector."""
     code: Path | None = None
@@ -73,34 +54,10 @@ class Embed:
             embedded = embed_store(store, embedding)
         else:
             assert documents is not None
-            source = self._pooled(code.source if code else None)
+            source = self.model.opened(code.source if code else None, force=self.force)
             (spec,) = source.specs.values()
             embedding = Embedding.of(spec.d_in, code, **kept)  # type: ignore[arg-type]
             embedded = embed_documents(source, documents, embedding)
         embedding.require_source(spec, what=f"the code {self.code} and these rows", force=self.force)
         count = write_vectors(self.out, embedding.width, embedded)
         say(f"{count:,} vectors of {embedding.width} numbers are in {self.out}.")
-
-    def _pooled(self, recorded: SourceSpec | None) -> PooledSource:
-        """The model that was named, or the one that the code's rows are from."""
-        from msae.activations.pooled import PooledSource
-        from msae.activations.reopen import reopen_pooled
-        from msae.activations.transformer_lens import TransformerLensSource
-
-        if self.hook is None and self.layer is None:
-            if recorded is None:
-                raise ConfigError("say where the model is read: --layer or --hook, or a --code that records it")
-            model = None if self.model is None else str(model_named(self.model))
-            options = {"device": self.device, "batch_size": self.batch_size, "long": self.long, "force": self.force}
-            return reopen_pooled(recorded, model=model, **options)  # type: ignore[arg-type]
-        if self.model is None:
-            raise ConfigError("--layer and --hook need --model: a hub name, a folder, or 'demo'")
-        source = TransformerLensSource(
-            model_named(self.model),
-            self.hook,
-            layer=self.layer,
-            context_size=self.context_size,
-            batch_size=self.batch_size,
-            device=self.device,
-        )
-        return PooledSource(source, self.pooling, long=self.long)

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from msae.core.config import require
 from msae.core.errors import ConfigError
+from msae.nested.class_rows import LabelledRows
 from msae.nested.classifier import Classifier
 from msae.nested.code import NestedCode
-from msae.nested.labelled import LabelledRows
 from msae.nested.softmax_regression import fit_chosen
 
 BLOCK_ROWS = 1024

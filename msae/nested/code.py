@@ -24,11 +24,12 @@ class NestedCode(ABC):
     """Rows of `d_in` numbers to codes of `widths[level]` numbers; level 0 is the smallest.
 
     `prefixes`: whether the code of a level is the beginning of the code of every later one, so that one stored vector
-    serves them all. `source`: what made the rows it was fitted on; None for plain arrays. `classes`: names of the
-    classes that it was trained to tell apart; most codes know of none.
+    serves them all. `sparse`: whether most numbers of a code are zero. `source`: what made the rows it was fitted on;
+    None for plain arrays. `classes`: names of the classes that it was trained to tell apart; most codes know of none.
     """
 
     prefixes: bool = True
+    sparse: bool = False
     classes: tuple[str, ...] = ()
 
     def __init__(self, d_in: int, widths: Sequence[int], source: SourceSpec | None = None) -> None:

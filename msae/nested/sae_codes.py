@@ -29,6 +29,8 @@ class SaeCodes(NestedCode):
     With `k` the code of a level is no beginning of the next one's: the k largest are chosen among more latents.
     """
 
+    sparse = True
+
     def __init__(self, sae: SparseAutoencoder, l0: tuple[float, ...], k: int | None = None) -> None:
         super().__init__(sae.d_in, sae.prefix_widths, sae.source)
         require(k is None or 0 < k <= sae.d_sae, "k", k, f"1 to {sae.d_sae}, the SAE's latents, or None for all")

@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from msae.analysis.rendering import ShownTable
 from msae.analysis.tables import WORD, Column, TableSpec, by_column, make_table, write_tables
+from msae.nested.class_rows import LabelledRows
 from msae.nested.classification import LevelClassifiers
 from msae.nested.code import NestedCode
 from msae.nested.early_exit import EarlyExit, choose_thresholds
-from msae.nested.labelled import LabelledRows
 
 if TYPE_CHECKING:
     from rich.console import Group

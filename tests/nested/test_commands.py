@@ -95,6 +95,38 @@ def test_classes_are_told_apart_by_level(folder):
     assert "trained with the code" in run(own, folder)
 
 
+def test_texts_are_found(folder):
+    run("nest --store acts --widths 2 4 8 --out codes/search", folder)
+    out = run("index --csv lines.csv --code codes/search --out found", folder)
+    assert "16 items" in out and "msae search found" in out
+    for plan in ("exact", "adaptive --shortlist 4", "funnel --level 1"):
+        out = run(f"search found import --k 4 --plan {plan}", folder)
+        assert len([line for line in out.splitlines() if "import" in line]) == 4
+    run("index --store acts --out found-rows", folder)
+    assert "lines.csv#" in run("search found-rows import", folder)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("search nowhere import", "give the folder of an index"),
+        ("search found2 import --level 3", "one of [0, 1, 2]"),
+        ("search found2 import --plan funnel --first 3", "a level from 0 to 2"),
+        ("search found2 import --k 0", "positive numbers of items"),
+        ("index --csv lines.csv --out found2 --code codes/search2", "finished index"),
+        ("index --out x", "one of the two"),
+        ("index --csv lines.csv --out x", "--layer or --hook"),
+        ("index --csv lines.csv --model demo --layer 2 --code codes/search2 --out x", "hook_name"),
+        ("index --store acts --code codes/search2 --level 5 --out x", "levels 0 … 2"),
+    ],
+)
+def test_what_cannot_be_searched_is_named(line, message, folder):
+    if not (folder / "found2").exists():
+        run("nest --store acts --widths 2 4 8 --out codes/search2", folder)
+        run("index --store acts --code codes/search2 --out found2", folder)
+    assert message in run(line, folder, ok=False) and not (folder / "x").exists()
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
