@@ -9,7 +9,7 @@ from torch import Tensor
 
 from msae.core.errors import ConfigError
 
-Rows = Shaped[Tensor, "..."] | Shaped[np.ndarray, "..."]
+RowArray = Shaped[Tensor, "..."] | Shaped[np.ndarray, "..."]
 
 
 def float64(tensor: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -17,10 +17,11 @@ def float64(tensor: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
 
 
-def as_rows(x: Rows, d_in: int, what: str = "x") -> Float[Tensor, "rows d_in"]:
+def as_rows(x: RowArray, d_in: int | None = None, what: str = "x") -> Float[Tensor, "rows d_in"]:
     """`x` as a tensor of rows, on the device and of the dtype it has; whole numbers become float32.
 
-    Raises `ConfigError` for what is no array of real numbers, and for another shape than (rows, `d_in`).
+    Raises `ConfigError` for what is no array of real numbers, and for another shape than (rows, `d_in`); None: any
+    width.
     """
     if isinstance(x, np.ndarray):
         try:
@@ -31,6 +32,8 @@ def as_rows(x: Rows, d_in: int, what: str = "x") -> Float[Tensor, "rows d_in"]:
         raise ConfigError(f"{what} is a {type(x).__name__}: expected a torch tensor or a numpy array of rows")
     if x.is_complex():
         raise ConfigError(f"{what} has dtype {x.dtype}: expected real numbers")
-    if x.ndim != 2 or x.shape[1] != d_in:
-        raise ConfigError(f"{what} has shape {tuple(x.shape)}: expected (batch, d_in = {d_in})")
+    if x.ndim != 2 or d_in not in (None, x.shape[1]):
+        advice = ", so put one after the other: x.reshape(-1, x.shape[-1])" if x.ndim > 2 else ""
+        wanted = "d_in" if d_in is None else f"d_in = {d_in}"
+        raise ConfigError(f"{what} has shape {tuple(x.shape)}: expected (batch, {wanted}){advice}")
     return x if x.is_floating_point() else x.float()

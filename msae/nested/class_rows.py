@@ -15,6 +15,7 @@ from msae.core.config import require
 from msae.core.errors import ConfigError
 from msae.core.rng import torch_stream
 from msae.nested.label_column import read_labels_column
+from msae.nested.rows import Rows, shape_of, taken
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,13 @@ class LabelledRows:
         return len(self.labels)
 
     @classmethod
-    def of(cls, rows: Tensor | ActivationStore, labels: Sequence[str | None]) -> LabelledRows:
+    def of(cls, rows: Rows, labels: Sequence[str | None]) -> LabelledRows:
         """Rows in memory, those whose label is None left out.
 
         Raises `ConfigError` for another number of labels than of rows, or not one label.
         """
-        n = rows.n_rows if isinstance(rows, ActivationStore) else len(rows)
+        rows = taken(rows)
+        n, _ = shape_of(rows)
         if len(labels) != n:
             raise ConfigError(f"{len(labels)} labels were given for {n} rows: one a row is needed, in the same order")
         kept = [i for i, label in enumerate(labels) if label is not None]

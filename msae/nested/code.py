@@ -13,6 +13,7 @@ from torch import Tensor
 
 from msae.core.config import require
 from msae.core.errors import ConfigError
+from msae.core.numerics import RowArray, as_rows
 from msae.core.spec import SourceSpec
 from msae.nested.classifier import Classifier
 
@@ -61,7 +62,7 @@ class NestedCode(ABC):
         return self.width(level) * VALUE_BITS / 8
 
     @abstractmethod
-    def transform(self, rows: Float[Tensor, "rows d_in"], level: int | None = None) -> Float[Tensor, "rows width"]:
+    def transform(self, rows: RowArray, level: int | None = None) -> Float[Tensor, "rows width"]:
         """The codes of `level` (None: the last), not normalised. Raises `ConfigError` for rows of another width."""
 
     def classifier(self, level: int | None = None) -> Classifier:
@@ -80,10 +81,8 @@ class NestedCode(ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}(d_in={self.d_in}, widths={list(self.widths)})"
 
-    def _checked(self, rows: Float[Tensor, "rows d_in"]) -> Float[Tensor, "rows d_in"]:
-        if rows.ndim != 2 or rows.shape[1] != self.d_in:
-            raise ConfigError(f"rows have shape {tuple(rows.shape)}: {self!r} takes (rows, {self.d_in})")
-        return rows.float()
+    def _checked(self, rows: RowArray) -> Float[Tensor, "rows d_in"]:
+        return as_rows(rows, self.d_in, "the array of rows").float()
 
 
 def checked_widths(widths: Sequence[int], limit: int | None = None) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from msae.core.numerics import RowArray
 from msae.core.spec import SourceSpec
 from msae.nested.classifier import Classifier
 from msae.nested.code import NestedCode, checked_widths
@@ -42,11 +43,11 @@ class MatryoshkaHead(NestedCode):
         self.mean, self.E = mean.float(), E.float()
         self.classes, self.classifiers = tuple(classes), tuple(classifiers)
 
-    def transform(self, rows: Float[Tensor, "rows d_in"], level: int | None = None) -> Float[Tensor, "rows width"]:
+    def transform(self, rows: RowArray, level: int | None = None) -> Float[Tensor, "rows width"]:
         """(x − mean) E, its first numbers."""
         return (self._checked(rows) - self.mean) @ self.E[:, : self.width(level)]
 
-    def logits(self, rows: Float[Tensor, "rows d_in"], level: int | None = None) -> Float[Tensor, "rows class"]:
+    def logits(self, rows: RowArray, level: int | None = None) -> Float[Tensor, "rows class"]:
         """What the classifier of `level` makes of the rows; `ConfigError` where it was trained without classes."""
         return self.classifier(level).logits(self.transform(rows, level))
 
@@ -87,11 +88,11 @@ class IndependentHeads(NestedCode):
         super().__init__(heads[0].d_in, [head.width() for head in heads], heads[0].source)
         self.heads, self.classes = tuple(heads), heads[0].classes
 
-    def transform(self, rows: Float[Tensor, "rows d_in"], level: int | None = None) -> Float[Tensor, "rows width"]:
+    def transform(self, rows: RowArray, level: int | None = None) -> Float[Tensor, "rows width"]:
         """The code of the head of that width."""
         return self._head(level).transform(rows)
 
-    def logits(self, rows: Float[Tensor, "rows d_in"], level: int | None = None) -> Float[Tensor, "rows class"]:
+    def logits(self, rows: RowArray, level: int | None = None) -> Float[Tensor, "rows class"]:
         """What the head of that width makes of the rows."""
         return self._head(level).logits(rows)
 

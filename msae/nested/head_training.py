@@ -24,7 +24,7 @@ from msae.nested.code_files import STATE, TRAINING, is_code, require_free, save_
 from msae.nested.head import IndependentHeads, MatryoshkaHead, orthonormal
 from msae.nested.head_config import HeadConfig, Progress
 from msae.nested.head_losses import class_loss, cosine_loss
-from msae.nested.rows import Rows, blocks, moments, shape_of, shuffled_indices, source_of
+from msae.nested.rows import Rows, Taken, blocks, moments, shape_of, shuffled_indices, source_of, taken
 from msae.training.schedules import warmup_stable_decay
 
 WARMUP, DECAY = 0.1, 0.5
@@ -47,6 +47,7 @@ def train_head(
     the row's; where `path` holds a finished code, another training, or anything else. `TrainingError` for a loss that
     is not finite, `CheckpointError` for a state that cannot be read.
     """
+    rows = taken(rows)
     data = _labelled(rows, labels) if config.objective == "classes" else _unlabelled(rows, labels)
     checked_widths(config.widths, data.d_in)
     folder = Path(path) if path is not None else None
@@ -91,7 +92,7 @@ def train_independent_heads(
 class _Data:
     """Rows and, for classes, the number of each one's class."""
 
-    rows: Rows
+    rows: Taken
     label: Int[Tensor, " rows"] | None
     classes: tuple[str, ...]
     source: SourceSpec | None
@@ -116,7 +117,7 @@ class _Data:
         return rows if self.label is None else f"{rows} {tensor_fingerprint(self.label.float())}"
 
 
-def _labelled(rows: Rows, labels: Sequence[str | None] | None) -> _Data:
+def _labelled(rows: Taken, labels: Sequence[str | None] | None) -> _Data:
     n_rows, _ = shape_of(rows)
     if labels is None:
         raise ConfigError("objective = 'classes' needs labels, one a row: give them, or train with 'cosines'")
@@ -132,10 +133,9 @@ def _labelled(rows: Rows, labels: Sequence[str | None] | None) -> _Data:
     return _Data(x, label, classes, source_of(rows))
 
 
-def _unlabelled(rows: Rows, labels: Sequence[str | None] | None) -> _Data:
+def _unlabelled(rows: Taken, labels: Sequence[str | None] | None) -> _Data:
     if labels is not None:
         raise ConfigError("labels were given, which the objective 'cosines' makes no use of: leave them out")
-    shape_of(rows)
     return _Data(rows, None, (), source_of(rows))
 
 

@@ -11,11 +11,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from msae.core.errors import ConfigError
+from msae.core.numerics import RowArray
 from msae.core.rng import torch_stream
 from msae.core.spec import SourceSpec
 from msae.nested.code import NestedCode, checked_widths, halving_widths
 from msae.nested.code_files import load_code, read_code_tensors, save_code, write_code_tensors
-from msae.nested.rows import Rows, moments, shape_of, source_of
+from msae.nested.rows import Rows, moments, shape_of, source_of, taken
 
 
 @final
@@ -25,7 +26,7 @@ class RawPrefix(NestedCode):
     def __init__(self, d_in: int, widths: Sequence[int] = (), source: SourceSpec | None = None) -> None:
         super().__init__(d_in, checked_widths(widths or halving_widths(d_in), d_in), source)
 
-    def transform(self, rows: Float[Tensor, "rows d_in"], level: int | None = None) -> Float[Tensor, "rows width"]:
+    def transform(self, rows: RowArray, level: int | None = None) -> Float[Tensor, "rows width"]:
         """x[:, :width]."""
         return self._checked(rows)[:, : self.width(level)]
 
@@ -63,6 +64,7 @@ class PcaPrefix(NestedCode):
 
         Raises `ConfigError` for widths beyond the row's, or rows that are not finite.
         """
+        rows = taken(rows)
         _, d_in = shape_of(rows)
         chosen = checked_widths(widths or halving_widths(d_in), d_in)
         mean, covariance = moments(rows)
@@ -71,7 +73,7 @@ class PcaPrefix(NestedCode):
         largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
         return cls(mean, vectors * largest.sign(), variance.clamp(min=0), chosen, source_of(rows))
 
-    def transform(self, rows: Float[Tensor, "rows d_in"], level: int | None = None) -> Float[Tensor, "rows width"]:
+    def transform(self, rows: RowArray, level: int | None = None) -> Float[Tensor, "rows width"]:
         """The first components."""
         return (self._checked(rows) - self.mean) @ self.components[:, : self.width(level)]
 
@@ -98,7 +100,7 @@ class RandomOrder(NestedCode):
         self.of, self.seed = of, seed
         self._order = torch.randperm(of.widths[-1], generator=torch_stream(seed, "nested/random order"))
 
-    def transform(self, rows: Float[Tensor, "rows d_in"], level: int | None = None) -> Float[Tensor, "rows width"]:
+    def transform(self, rows: RowArray, level: int | None = None) -> Float[Tensor, "rows width"]:
         """As many of the full code's numbers, chosen at random once."""
         return self.of.transform(rows)[:, self._order[: self.width(level)]]
 

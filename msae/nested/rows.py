@@ -10,28 +10,37 @@ from torch import Tensor
 
 from msae.activations.store import ActivationStore
 from msae.core.errors import ConfigError
+from msae.core.numerics import RowArray, as_rows
 from msae.core.rng import torch_stream
 from msae.core.spec import SourceSpec
 
-Rows = Tensor | ActivationStore
+Rows = RowArray | ActivationStore
+Taken = Tensor | ActivationStore
 BLOCK_ROWS = 8192
+WHAT = "the array of rows"
 
 
-def shape_of(rows: Rows) -> tuple[int, int]:
-    """Rows, and numbers a row; `ConfigError` for what is not an array of rows, or empty."""
+def taken(rows: Rows) -> Taken:
+    """An array as a tensor, a store as it is; `ConfigError` for what is not an array of rows, or empty."""
     if isinstance(rows, ActivationStore):
-        return rows.n_rows, rows.d_in
-    if rows.ndim != 2 or not rows.is_floating_point() or rows.numel() == 0:
-        raise ConfigError(f"rows have shape {tuple(rows.shape)} and dtype {rows.dtype}: expected floats (rows, d_in)")
-    return rows.shape[0], rows.shape[1]
+        return rows
+    tensor = as_rows(rows, what=WHAT)
+    if tensor.numel() == 0:
+        raise ConfigError(f"{WHAT} has shape {tuple(tensor.shape)}: expected at least one row of one number")
+    return tensor
 
 
-def source_of(rows: Rows) -> SourceSpec | None:
+def shape_of(rows: Taken) -> tuple[int, int]:
+    """Rows, and numbers a row."""
+    return (rows.n_rows, rows.d_in) if isinstance(rows, ActivationStore) else (rows.shape[0], rows.shape[1])
+
+
+def source_of(rows: Taken) -> SourceSpec | None:
     """What made the rows; None for an array."""
     return rows.spec if isinstance(rows, ActivationStore) else None
 
 
-def blocks(rows: Rows, size: int = BLOCK_ROWS) -> Iterator[Float[Tensor, "block d_in"]]:
+def blocks(rows: Taken, size: int = BLOCK_ROWS) -> Iterator[Float[Tensor, "block d_in"]]:
     """The rows in order, as float32, some thousands at a time."""
     n_rows, _ = shape_of(rows)
     for start in range(0, n_rows, size):
@@ -39,7 +48,7 @@ def blocks(rows: Rows, size: int = BLOCK_ROWS) -> Iterator[Float[Tensor, "block 
         yield rows.rows(start, stop) if isinstance(rows, ActivationStore) else rows[start:stop].float()
 
 
-def moments(rows: Rows) -> tuple[Float[Tensor, " d_in"], Float[Tensor, "d_in d_in"]]:
+def moments(rows: Taken) -> tuple[Float[Tensor, " d_in"], Float[Tensor, "d_in d_in"]]:
     """The mean and the covariance of the rows, in float64; `ConfigError` where one is not finite."""
     n_rows, d_in = shape_of(rows)
     total, second = torch.zeros(d_in, dtype=torch.float64), torch.zeros(d_in, d_in, dtype=torch.float64)

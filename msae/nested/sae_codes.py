@@ -12,9 +12,10 @@ from torch import Tensor
 
 from msae.core.config import require
 from msae.core.errors import CheckpointError, ConfigError
+from msae.core.numerics import RowArray
 from msae.core.spec import SourceSpec
 from msae.nested.code import VALUE_BITS, NestedCode
-from msae.nested.rows import Rows, blocks, shape_of
+from msae.nested.rows import Rows, blocks, shape_of, taken
 from msae.sae import SparseAutoencoder, SparseCodes, load, save
 
 SAE_FOLDER = "sae"
@@ -41,6 +42,7 @@ class SaeCodes(NestedCode):
     @classmethod
     def of(cls, sae: SparseAutoencoder, rows: Rows, k: int | None = None) -> SaeCodes:
         """The codes of `sae`, their l0 measured on `rows`; `ConfigError` for rows of another width."""
+        rows = taken(rows)
         n_rows, d_in = shape_of(rows)
         require(d_in == sae.d_in, "rows", f"{d_in} numbers a row", f"{sae.d_in}, the SAE's d_in")
         counting = cls(sae, (0.0,) * sae.n_levels, k)
@@ -52,7 +54,7 @@ class SaeCodes(NestedCode):
         return cls(sae, tuple(count / n_rows for count in counts), k)
 
     @torch.no_grad()
-    def encode(self, rows: Float[Tensor, "rows d_in"]) -> SparseCodes:
+    def encode(self, rows: RowArray) -> SparseCodes:
         """All codes of the rows, every level's."""
         return self.sae.encode(self._checked(rows).to(self.sae.device, self.sae.dtype)).to("cpu")
 
@@ -61,7 +63,7 @@ class SaeCodes(NestedCode):
         below = codes.below(self.width(level))
         return below if self.k is None else largest(below, self.k)
 
-    def transform(self, rows: Float[Tensor, "rows d_in"], level: int | None = None) -> Float[Tensor, "rows width"]:
+    def transform(self, rows: RowArray, level: int | None = None) -> Float[Tensor, "rows width"]:
         """The codes of a level as an array, mostly zeros."""
         return self.cut(self.encode(rows), level).dense().float()
 

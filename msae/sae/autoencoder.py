@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from msae.core.config import require
 from msae.core.errors import CheckpointError, ConfigError
-from msae.core.numerics import Rows, as_rows
+from msae.core.numerics import RowArray, as_rows
 from msae.core.rng import torch_stream
 from msae.core.spec import SourceSpec
 from msae.sae.activation_fns import ActivationFunction, BatchTopK
@@ -115,12 +115,12 @@ class SparseAutoencoder(nn.Module):
         """The latents that `level` adds to the prefix before it."""
         return slice(0 if level == 0 else self.width(level - 1), self.width(level))
 
-    def pre_activations(self, x: Rows) -> Float[Tensor, "batch d_sae"]:
-        """z, as the encoder makes it. Rows of any dtype, torch or numpy, are taken to the SAE's dtype and device."""
+    def pre_activations(self, x: RowArray) -> Float[Tensor, "batch d_sae"]:
+        """z, as the encoder makes it. Rows of any dtype, torch or numpy, come to the SAE's dtype and device."""
         rows = as_rows(x, self.d_in).to(self.device, self.dtype)
         return self.encoder.pre_activations(rows, self.W_enc, self.b_enc, self.b_dec)
 
-    def encode_dense(self, x: Rows) -> Float[Tensor, "batch d_sae"]:
+    def encode_dense(self, x: RowArray) -> Float[Tensor, "batch d_sae"]:
         """Codes as an array, differentiable in everything but the choice of latents."""
         pre = self.pre_activations(x)
         if self.training:
@@ -130,7 +130,7 @@ class SparseAutoencoder(nn.Module):
             mask = self.activation_fn.eval_mask(pre, self.threshold)
         return torch.where(mask, pre, 0.0)
 
-    def encode(self, x: Rows) -> SparseCodes:
+    def encode(self, x: RowArray) -> SparseCodes:
         """Codes as (row, latent, value) triples, sorted by row, then latent."""
         return SparseCodes.from_dense(self.encode_dense(x))
 
@@ -140,11 +140,11 @@ class SparseAutoencoder(nn.Module):
         prefix = codes if width >= codes.d_sae else codes.below(width)
         return self.b_dec + decode_rows(self.W_dec, prefix)
 
-    def reconstruct(self, x: Rows, level: int | None = None) -> Float[Tensor, "batch d_in"]:
+    def reconstruct(self, x: RowArray, level: int | None = None) -> Float[Tensor, "batch d_in"]:
         """The reconstruction from the prefix of `level` (None: all latents)."""
         return self.decode(self.encode(x), level)
 
-    def reconstruct_levels(self, x: Rows) -> Float[Tensor, "level batch d_in"]:
+    def reconstruct_levels(self, x: RowArray) -> Float[Tensor, "level batch d_in"]:
         """The reconstruction of every level, from one encoding and one sparse decode."""
         return self.decode_levels(self.encode(x))
 
@@ -152,7 +152,7 @@ class SparseAutoencoder(nn.Module):
         """`decode` of every level at once: bands are decoded once and summed up."""
         return self.b_dec + decode_bands(self.W_dec, codes, self.prefix_widths).cumsum(0)
 
-    def forward(self, x: Rows) -> Float[Tensor, "batch d_in"]:
+    def forward(self, x: RowArray) -> Float[Tensor, "batch d_in"]:
         """The full reconstruction."""
         return self.reconstruct(x)
 

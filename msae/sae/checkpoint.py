@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from msae.core.config import from_dict, from_typed_dict, to_dict, to_typed_dict
 from msae.core.errors import CheckpointError, ConfigError
 from msae.core.files import read_json, write_json, write_tensors
+from msae.core.numerics import RowArray, as_rows
 from msae.core.spec import SourceSpec
 from msae.core.version import __version__
 from msae.runs.layout import SAE_CONFIG, RunFolder, holds_sae
@@ -55,7 +55,7 @@ class Record:
     version: str | None = None
 
 
-def save(sae: SparseAutoencoder, path: str | Path, probe: Float[Tensor, "rows d_in"] | None = None) -> Path:
+def save(sae: SparseAutoencoder, path: str | Path, probe: RowArray | None = None) -> Path:
     """Write `sae` to the folder `path` (each file whole or not at all; `cfg.json` last) and return it.
 
     `probe`: rows of activations, of which at most 1,024, evenly spread, are kept: on these `load` will check L0 and FVU
@@ -72,6 +72,7 @@ def save(sae: SparseAutoencoder, path: str | Path, probe: Float[Tensor, "rows d_
             raise CheckpointError(f"{name} holds values that are not finite ({hint}); {path} was not written")
     recorded: dict[str, Any] = {}
     if probe is not None:
+        probe = as_rows(probe, sae.d_in, "the probe")
         probe = probe[spread_rows(len(probe))].detach().cpu().float().clone()
         figures, fires = behaviour(sae, probe)
         recorded = {"probe": [to_dict(level) for level in figures]}

@@ -14,7 +14,7 @@ from torch import Tensor
 from msae.activations.store import ActivationStore
 from msae.core.config import require
 from msae.core.errors import ConfigError, MsaeError, TrainingError
-from msae.core.numerics import Rows, as_rows
+from msae.core.numerics import RowArray, as_rows
 from msae.core.rng import torch_stream
 from msae.sae.autoencoder import LevelRecord, SparseAutoencoder
 from msae.sae.kernels import make_kernel
@@ -87,7 +87,7 @@ class Trainer:
         self,
         sae: SparseAutoencoder,
         config: TrainConfig,
-        sample: Rows | Scaling | None = None,
+        sample: RowArray | Scaling | None = None,
         *,
         reservoir_rows: int = 8192,
     ) -> None:
@@ -122,7 +122,7 @@ class Trainer:
             self.steps_done, n_steps, config.warmup_fraction, config.decay_fraction
         )
 
-    def step(self, x: Rows) -> StepMetrics:
+    def step(self, x: RowArray) -> StepMetrics:
         """Train on one batch of activations as they come, unscaled, of any dtype."""
         self.synchronize()
         x = self._required_batch(x)
@@ -214,7 +214,7 @@ class Trainer:
                 )
 
     @torch.no_grad()
-    def finish(self, holdout: Rows | ActivationStore | None = None) -> SparseAutoencoder:
+    def finish(self, holdout: RowArray | ActivationStore | None = None) -> SparseAutoencoder:
         """Fold the scaling in, calibrate θ, record L0 and FVU of every level, and return the SAE in `eval()` mode.
 
         `holdout`: rows never trained on (at most 131,072 are used); None takes the rows kept back while training.
@@ -358,7 +358,7 @@ class Trainer:
         self._reservoir = torch.cat([self._reservoir, x[:share].float().cpu()])
         return x[share:]
 
-    def _required_batch(self, x: Rows) -> Tensor:
+    def _required_batch(self, x: RowArray) -> Tensor:
         if self._finished:
             raise TrainingError("this trainer has finished: make a new one to train further")
         x = as_rows(x, self.sae.d_in, "the batch")

@@ -31,6 +31,13 @@ def test_a_rows_code_does_not_depend_on_its_neighbours(code, rows):
     assert torch.allclose(alone, code.transform(rows[:8], 1), atol=1e-5)
 
 
+def test_rows_of_every_dtype_are_taken(code, rows):
+    expected = code.transform(rows)
+    for same in (rows.numpy(), rows.double(), rows.double().numpy()):
+        assert torch.equal(code.transform(same), expected)
+    assert torch.isfinite(code.transform(rows.half())).all()
+
+
 def test_bytes_grow_with_the_level(code):
     sizes = [code.bytes_per_item(level) for level in range(3)]
     assert 0 < sizes[0] < sizes[1] < sizes[2] == code.bytes_per_item()
@@ -52,7 +59,7 @@ def test_what_is_saved_is_loaded(code, rows, tmp_path):
 
 
 def test_rows_and_levels_that_do_not_fit_are_refused(code, rows):
-    with pytest.raises(ConfigError, match=r"rows have shape \(96, 5\)"):
+    with pytest.raises(ConfigError, match=r"rows has shape \(96, 5\)"):
         code.transform(rows[:, :5])
     for level in (-1, 3):
         with pytest.raises(ConfigError, match=r"levels 0 … 2 of widths \[2, 4, 8\]"):

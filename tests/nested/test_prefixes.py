@@ -62,5 +62,5 @@ def test_rows_that_are_not_finite_are_refused(rows):
     with pytest.raises(ConfigError, match="not finite"):
         PcaPrefix.fit(wrong, (2,))
     for shape in ((0, 4), (3,)):
-        with pytest.raises(ConfigError, match="rows have shape"):
+        with pytest.raises(ConfigError, match="rows has shape"):
             PcaPrefix.fit(torch.zeros(shape), (2,))

@@ -136,6 +136,21 @@ def test_jumprelu_threshold_gradient_agrees_between_kernels(nesting):
     assert relative(sae.threshold.grad, dense) < 1e-9
 
 
+@pytest.mark.parametrize("kernel", [ReferenceKernel, SparseKernel, FusedKernel], ids=lambda k: k.name)
+@pytest.mark.parametrize("nesting", NESTINGS)
+def test_auxk_of_rows_that_are_all_equal_is_nothing(kernel, nesting):
+    """Their residual's spread is rounding: divided by, it makes a loss of 10¹² and more."""
+    nesting, widths = NESTINGS[nesting]
+    gradients = {}
+    for auxk in (False, True):
+        sae, x = make(TopK(k=4), nesting, dtype=torch.float32)
+        result = kernel().step(sae, (100 * x[:1]).expand(BATCH, -1).contiguous(), objective_for(sae, widths, auxk))
+        assert result.losses.auxk == 0 and result.losses.total.isfinite()
+        gradients[auxk] = {name: p.grad.clone() for name, p in sae.named_parameters() if p.grad is not None}
+    for name, gradient in gradients[True].items():
+        assert relative(gradient, gradients[False][name]) < 1e-5, name
+
+
 @pytest.mark.parametrize("fn", ACTIVATION_FNS, ids=str)
 def test_float32_agrees_with_float64(fn):
     nesting, widths = NESTINGS["fixed"]

@@ -60,6 +60,27 @@ def test_the_trainer_takes_them_too(kind):
     assert trainer.finish(holdout).recorded[-1].fvu >= 0
 
 
+def evaluated(model, rows):
+    return msae.evaluate_rows(model, rows, progress=False).levels
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "numpy read only"])
+def test_figures_codes_and_probes_take_them(kind, tmp_path):
+    x, model = KINDS[kind], sae()
+    same = torch.from_numpy(np.array(x, dtype=np.float64)) if isinstance(x, np.ndarray) else x
+    for level, (given, wanted) in enumerate(zip(*(evaluated(model, rows) for rows in (x, same.float())), strict=True)):
+        assert (given.fvu, given.l0) == (pytest.approx(wanted.fvu), wanted.l0)
+        assert msae.level_report(model, x)[level].fvu == pytest.approx(wanted.fvu)
+    assert torch.equal(msae.ArrayRows(x).rows(2, 5).double(), same[2:5].double())
+    assert msae.PcaPrefix.fit(x, (2, 6)).transform(x).shape == (10, 6)
+    assert msae.SaeCodes.of(model, x).l0 == msae.SaeCodes.of(model, same).l0
+    assert msae.load(msae.save(model, tmp_path / "sae", probe=x)).d_in == 6
+    labels = ["a", "b"] * 5
+    assert msae.LabelledRows.of(x, labels).rows.shape == (10, 6)
+    head = msae.train_head(x, msae.HeadConfig(widths=(2, 4), n_steps=2, batch_size=5), labels=labels)
+    assert head.logits(x).shape == (10, 2)
+
+
 @pytest.mark.parametrize(
     ("x", "message"),
     [

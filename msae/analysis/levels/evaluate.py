@@ -11,9 +11,6 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from jaxtyping import Float
-from torch import Tensor
-
 from msae.activations.source import ActivationSource, ContextBatch, PatchableSource, rows_kept
 from msae.activations.store import ActivationStore
 from msae.analysis.levels.level_meter import LevelMeter
@@ -22,6 +19,7 @@ from msae.analysis.levels.loss_meter import LossMeter
 from msae.analysis.sample.pairing import evaluating, shared_hook
 from msae.core.config import require
 from msae.core.errors import EvaluationError, MismatchError
+from msae.core.numerics import RowArray, as_rows
 from msae.core.progress import bar
 from msae.core.spec import require_same_source
 from msae.data.documents import Document
@@ -100,7 +98,7 @@ def evaluate_levels(
 
 def evaluate_rows(
     sae: SparseAutoencoder,
-    rows: ActivationStore | Float[Tensor, "rows d_in"],
+    rows: ActivationStore | RowArray,
     *,
     n_tokens: int | None = None,
     quantiser_step: float | None = None,
@@ -109,12 +107,15 @@ def evaluate_rows(
 ) -> LevelTable:
     """Measure every level of `sae` on activations at hand, the first `n_tokens` rows (None: all); no CE, no KL.
 
-    `rows`: an array, or a store, which is read as it stands: hand in ``store.holdout`` for rows never trained on.
+    `rows`: an array (torch or numpy, of any dtype), or a store, which is read as it stands: hand in ``store.holdout``
+    for rows never trained on.
     Raises `MismatchError` for rows of another width or a store from another source (with `force`, warns),
     `EvaluationError` when there is no row, or the rows do not vary or are not finite.
     """
     require(n_tokens is None or n_tokens > 0, "n_tokens", n_tokens, "at least one row, or None for all")
     stored = rows.spec if isinstance(rows, ActivationStore) else None
+    if not isinstance(rows, ActivationStore):
+        rows = as_rows(rows, what="the array of rows")
     width = rows.d_in if isinstance(rows, ActivationStore) else rows.shape[1]
     if width != sae.d_in:
         raise MismatchError(f"the SAE reads d_in = {sae.d_in} numbers, the rows have {width}")

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from enum import Enum
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from msae.activations.store import ActivationStore
 from msae.analysis.sample.pairing import evaluating
 from msae.core.config import require
 from msae.core.errors import MismatchError
+from msae.core.numerics import RowArray, as_rows
 from msae.core.rng import torch_stream
 from msae.sae.autoencoder import SparseAutoencoder
 from msae.sae.metrics import LevelAccumulator
@@ -53,7 +53,7 @@ class LevelEvidence:
 
 def level_report(
     sae: SparseAutoencoder,
-    rows: ActivationStore | Float[Tensor, "rows d_in"],
+    rows: ActivationStore | RowArray,
     *,
     n_tokens: int = 32_768,
     n_random: int = 5,
@@ -65,6 +65,8 @@ def level_report(
     Costs ``n_random + 2`` passes. Raises `MismatchError` for rows of another width, `EvaluationError` without a row.
     """
     require(n_random >= 2, "n_random", n_random, "two random orders or more")
+    if not isinstance(rows, ActivationStore):
+        rows = as_rows(rows, what="the array of rows")
     width = rows.d_in if isinstance(rows, ActivationStore) else rows.shape[1]
     if width != sae.d_in:
         raise MismatchError(f"the SAE reads d_in = {sae.d_in} numbers, the rows have {width}")

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from msae.activations.store import RowTokens
 from msae.core.config import require
+from msae.core.numerics import RowArray, as_rows
 
 
 @runtime_checkable
@@ -41,7 +42,8 @@ class Rows(Protocol):
 class ArrayRows:
     """Rows held in memory. Without `tokens` every row is a document of its own with token id 0."""
 
-    def __init__(self, x: Float[Tensor, "rows d_in"], tokens: RowTokens | None = None) -> None:
+    def __init__(self, x: RowArray, tokens: RowTokens | None = None) -> None:
+        x = as_rows(x, what="the array of rows")
         n = x.shape[0]
         none = RowTokens(
             token_id=torch.zeros(n, dtype=torch.long),
