@@ -28,6 +28,7 @@ from msae.activations.tokenization import ContextLayout, SpecialTokens, packed_c
 from msae.core.config import require
 from msae.core.dtypes import torch_dtypes
 from msae.core.errors import SourceError
+from msae.core.hook_names import legacy_name, part_of
 from msae.core.spec import SourceSpec
 from msae.data.documents import Document
 
@@ -238,6 +239,11 @@ class TransformerLensSource:
         point = self.hook_point(name)
         return [str(point.name), *(other for other, candidate in self._hook_points.items() if candidate is point)]
 
+    def _aliases(self, name: str) -> list[str]:
+        """The names of the hook, or of the part that it ends."""
+        part = part_of(name)
+        return self.names_of(part if part in self._hook_points else name)
+
     def hook_point(self, name: str) -> HookPoint:
         """The hook of that name or alias. Without one, `SourceError` lists the nearest names."""
         if name in self._hook_points:
@@ -303,6 +309,7 @@ class TransformerLensSource:
                 weights=weights,
                 tokenizer=tokenizer,
                 hook_name=hook,
+                legacy_hook_name=legacy_name(hook, self._aliases(hook)),
                 d_in=d_in,
                 weight_processing="compatibility" if processed else "raw",
                 dtype=str(self.model.cfg.dtype).removeprefix("torch."),

@@ -58,7 +58,8 @@ class Train:
     kernel: str = "auto"
     """How a step is computed; results agree."""
     device: str | None = None
-    """cpu, cuda or mps; by default a CUDA GPU if there is one. Only on a CPU does a seed always give the same bits."""
+    """cpu, cuda or mps; by default a CUDA GPU if there is one. A seed gives the same bits on a CPU alone, with
+    the same number of threads."""
     wandb: str | None = None
     """Log to this Weights & Biases project too."""
     resume: bool = False

@@ -33,6 +33,8 @@ class SourceSpec:
     `revision`: the hub revision, or a fingerprint of what lies in a local folder; empty when there is none.
     `weights`, `tokenizer`: fingerprints of a language model's weights and architecture, and of its tokenizer.
     `hook_name`: as resolved by the model (an alias such as ``hook_resid_post`` is stored as what it stands for).
+    `legacy_hook_name`: what TransformerLens 3 calls that place (`msae.core.hook_names`), for SAELens; not part of its
+    identity; empty where it has no other name there, or that is not known.
     `weight_processing`: ``raw`` (the checkpoint's own weights) or ``compatibility`` (LayerNorm folded and so on).
     `dtype`: the dtype the model ran in. `context_size`: tokens a context, special tokens included; 0: none.
     `prepend_bos`: whether a context opens with BOS (or [CLS]). `bos_between_documents`: whether BOS also separates the
@@ -57,6 +59,7 @@ class SourceSpec:
     special_rows: str = "left out"
     pooling: str = ""
     model_path: str = ""
+    legacy_hook_name: str = ""
 
     def __post_init__(self) -> None:
         require(self.d_in > 0, "d_in", self.d_in, "a positive number of dimensions")

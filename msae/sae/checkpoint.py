@@ -18,6 +18,7 @@ from torch import Tensor
 from msae.core.config import from_dict, from_typed_dict, to_dict, to_typed_dict
 from msae.core.errors import CheckpointError, ConfigError
 from msae.core.files import read_json, write_json, write_tensors
+from msae.core.hook_names import HEADS, legacy_name
 from msae.core.numerics import RowArray, as_rows
 from msae.core.spec import SourceSpec
 from msae.core.version import __version__
@@ -181,12 +182,12 @@ def _described(config: dict[str, Any], ours: Record, path: Path) -> SparseAutoen
 
 def _config(sae: SparseAutoencoder, recorded: dict[str, Any]) -> dict[str, Any]:
     source, fn = sae.source, sae.activation_fn
-    hook_name = source.hook_name if source else ""
+    hook_name = _saelens_hook(source)
     metadata: dict[str, Any] = {
         "sae_lens_version": SAE_LENS_VERSION,
         "sae_lens_training_version": SAE_LENS_VERSION,
         "model_name": source.model if source else "",
-        "hook_name": _transformer_lens_3_name(hook_name),
+        "hook_name": hook_name,
         "hook_head_index": None,
         "context_size": source.context_size if source else None,
         "prepend_bos": source.prepend_bos if source else None,
@@ -220,18 +221,18 @@ def _config(sae: SparseAutoencoder, recorded: dict[str, Any]) -> dict[str, Any]:
         "device": "cpu",
         "apply_b_dec_to_input": True,
         "normalize_activations": "none",
-        "reshape_activations": "none",
+        "reshape_activations": "hook_z" if hook_name.endswith(HEADS) else "none",
         "metadata": metadata,
         **fn.saelens_fields(),
     }
 
 
-def _transformer_lens_3_name(hook_name: str) -> str:
-    """SAELens runs on TransformerLens 3, where the residual stream after a block is called `hook_resid_post`."""
-    block = hook_name.removesuffix(".hook_out")
-    parts = block.split(".")
-    is_block = len(parts) == 2 and parts[0] == "blocks" and hook_name.endswith(".hook_out")
-    return f"{block}.hook_resid_post" if is_block else hook_name
+def _saelens_hook(source: SourceSpec | None) -> str:
+    """The name that SAELens' model has for the hook, where it has one; else that of TransformerLens 4."""
+    if source is None:
+        return ""
+    # Stores of older versions do not hold what the model told.
+    return source.legacy_hook_name or legacy_name(source.hook_name) or source.hook_name
 
 
 def _parts(ours: Record) -> tuple[ActivationFunction, Nesting, Encoder]:

@@ -16,6 +16,7 @@ from msae.analysis.levels.level_table import LevelTable
 from msae.core.config import to_dict, to_typed_dict
 from msae.core.errors import ConfigError, MismatchError
 from msae.core.files import write_json
+from msae.core.hook_names import legacy_name, same_stream
 from msae.core.spec import SourceSpec
 from msae.core.version import __version__
 from msae.runs.layout import RunFolder
@@ -95,8 +96,12 @@ def _same_place(foreign: ForeignSae, spec: SourceSpec, force: bool) -> list[str]
     notes, differences = [], []
     if foreign.model and spec.model and not _same_model(foreign.model, spec.model):
         differences.append(f"model {foreign.model!r} != {spec.model!r}")
+    legacy = spec.legacy_hook_name or legacy_name(spec.hook_name)
     theirs, ours = _BLOCK.search(foreign.hook_name), _BLOCK.search(spec.hook_name)
-    if theirs and ours:
+    if legacy and foreign.hook_name.startswith("blocks."):
+        if same_stream(foreign.hook_name) not in (same_stream(legacy), spec.hook_name):
+            differences.append(f"hook {foreign.hook_name!r} != {legacy!r}")
+    elif theirs and ours:
         if theirs[1] != ours[1]:
             differences.append(f"hook {foreign.hook_name!r} != {spec.hook_name!r}")
     else:

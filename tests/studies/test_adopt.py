@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +12,9 @@ from safetensors.torch import save_file
 import msae
 from msae.analysis.tables import read_table
 from msae.core.errors import CheckpointError, ConfigError, MismatchError
-from msae.studies.adopt import adopt
+from msae.core.spec import SourceSpec
+from msae.sae.formats import read_foreign
+from msae.studies.adopt import _same_place, adopt
 from msae.studies.analyze_run import analyze_run
 from msae.studies.evaluate_run import evaluate_run
 from msae.studies.info import describe
@@ -92,3 +95,13 @@ def test_bad_input_leaves_nothing(foreign, store, tmp_path):
     with pytest.raises(MismatchError, match="d_in = 12"):
         adopt(foreign, other.path, tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
+
+
+def test_another_hook_of_the_same_block_is_named(foreign):
+    spec = SourceSpec(kind="transformer_lens", model="", hook_name="blocks.3.mlp.hook_out", d_in=12)
+    spec = replace(spec, legacy_hook_name="blocks.3.hook_mlp_out")
+    theirs = read_foreign(foreign)
+    with pytest.raises(MismatchError, match=r"hook 'blocks\.3\.hook_resid_post' != 'blocks\.3\.hook_mlp_out'"):
+        _same_place(theirs, spec, force=False)
+    for same in ("blocks.3.hook_out", "blocks.4.hook_in"):
+        assert _same_place(theirs, replace(spec, hook_name=same, legacy_hook_name=""), force=False) == []
