@@ -9,9 +9,7 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes
 
 from msae.cli.output import say
-from msae.cli.pooled_model import PooledModel
-from msae.cli.text import Text
-from msae.core.errors import ConfigError
+from msae.cli.row_source import RowSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,10 +18,7 @@ class Embed:
 
     out: Path
     """File to write: .parquet (document, vector) or .npy (vectors in the order read)."""
-    source: Annotated[Text, OmitArgPrefixes] = field(default_factory=Text)
-    model: Annotated[PooledModel, OmitArgPrefixes] = field(default_factory=PooledModel)
-    store: Path | None = None
-    """Instead of texts: a store, every row of which becomes a vector."""
+    source: Annotated[RowSource, OmitArgPrefixes] = field(default_factory=RowSource)
     code: Path | None = None
     """A nested code (msae nest); without one, rows as they are."""
     level: int | None = None
@@ -42,22 +37,10 @@ class Embed:
         from msae.nested.vector_files import write_vectors
 
         code = None if self.code is None else load_code(self.code)
-        documents = self.source.documents()
-        if (documents is None) == (self.store is None):
-            raise ConfigError("give texts (--text, --jsonl, --csv, --parquet, --dataset) or --store, one of the two")
+        spec, given = self.source.opened(code.source if code else None, force=self.force)
         kept = {"level": self.level, "dimensions": self.dimensions, "normalised": self.normalise}
-        if self.store is not None:
-            from msae.activations.store import ActivationStore
-
-            store = ActivationStore.open(self.store)
-            spec, embedding = store.spec, Embedding.of(store.d_in, code, **kept)  # type: ignore[arg-type]
-            embedded = embed_store(store, embedding)
-        else:
-            assert documents is not None
-            source = self.model.opened(code.source if code else None, force=self.force)
-            (spec,) = source.specs.values()
-            embedding = Embedding.of(spec.d_in, code, **kept)  # type: ignore[arg-type]
-            embedded = embed_documents(source, documents, embedding)
+        embedding = Embedding.of(spec.d_in, code, **kept)  # type: ignore[arg-type]
+        embedded = embed_documents(*given, embedding) if isinstance(given, tuple) else embed_store(given, embedding)
         embedding.require_source(spec, what=f"the code {self.code} and these rows", force=self.force)
         count = write_vectors(self.out, embedding.width, embedded)
         say(f"{count:,} vectors of {embedding.width} numbers are in {self.out}.")

@@ -9,9 +9,7 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes
 
 from msae.cli.output import say
-from msae.cli.pooled_model import PooledModel
-from msae.cli.text import Text
-from msae.core.errors import ConfigError
+from msae.cli.row_source import RowSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,10 +18,7 @@ class IndexTexts:
 
     out: Path
     """The index's folder."""
-    source: Annotated[Text, OmitArgPrefixes] = field(default_factory=Text)
-    model: Annotated[PooledModel, OmitArgPrefixes] = field(default_factory=PooledModel)
-    store: Path | None = None
-    """Instead of texts: a store of one row a document."""
+    source: Annotated[RowSource, OmitArgPrefixes] = field(default_factory=RowSource)
     code: Path | None = None
     """A nested code (msae nest); without one, rows as they are, at halving widths."""
     level: int | None = None
@@ -38,19 +33,8 @@ class IndexTexts:
         from msae.nested.index_sources import indexed_documents, indexed_store
 
         code = None if self.code is None else load_code(self.code)
-        documents = self.source.documents()
-        if (documents is None) == (self.store is None):
-            raise ConfigError("give texts (--text, --jsonl, --csv, --parquet, --dataset) or --store, one of the two")
-        if self.store is not None:
-            from msae.activations.store import ActivationStore
-
-            store = ActivationStore.open(self.store)
-            spec, rest = store.spec, indexed_store(store)
-        else:
-            assert documents is not None
-            source = self.model.opened(code.source if code else None, force=self.force)
-            (spec,) = source.specs.values()
-            rest = indexed_documents(source, documents)
+        spec, given = self.source.opened(code.source if code else None, force=self.force)
+        rest = indexed_documents(*given) if isinstance(given, tuple) else indexed_store(given)
         chosen = code or RawPrefix(spec.d_in, source=spec)
         index = Index.build(self.out, chosen, rest, spec=spec, level=self.level, force=self.force)
         say(f"{len(index):,} items, {index.bytes / len(index):,.0f} bytes each, are in {self.out}.")

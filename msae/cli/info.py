@@ -12,7 +12,7 @@ from msae.cli.output import say
 
 @dataclass(frozen=True, kw_only=True)
 class Info:
-    """Describe a store, a saved SAE or a run, and list its files."""
+    """Describe a store, a saved SAE, a run, a nested code or an index, and list a run's files."""
 
     path: Positional[Path]
     """The folder."""

@@ -1,8 +1,7 @@
 """Early exit: a row is answered at the first level that is sure enough (MRL-AC, Kusupati et al. 2022).
 
 Sure is a largest softmax probability at a threshold of the level's own or above. Thresholds are chosen on validation
-rows, from the smallest level on: the lowest at which the errors that stopping makes, less those that it avoids, stay
-within `tolerance` of all these rows.
+rows: of those that keep the accuracy within `tolerance` of the full width's, the ones that read least.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from msae.core.config import require
@@ -20,23 +19,36 @@ from msae.nested.classification import Judged
 
 NEVER = 2.0
 """A threshold that no confidence reaches."""
+PRICES = tuple(10 ** (step / 8) for step in range(-8, 25))
+"""Of an error, in full widths read."""
 
 
 def choose_thresholds(valid: Judged, tolerance: float = 0.005) -> tuple[float, ...]:
     """The confidence at which each level but the last may answer; `NEVER` where a level may not.
 
-    On the validation rows the accuracy is then at most `tolerance` below the full width's.
+    On the validation rows the accuracy is at most `tolerance` below the full width's, and of the candidates that keep
+    to this the one of least expected width is taken: thresholds from the smallest level on, each the lowest that the
+    tolerance allows, and thresholds that are best at a price in numbers read for an error, for each of `PRICES`.
     """
     require(tolerance >= 0, "tolerance", tolerance, "a share of the rows, zero or more")
+    n = valid.label.numel()
+    least = int(valid.right[-1].sum()) - tolerance * n
+    full = (NEVER,) * (len(valid.widths) - 1)
+    candidates = [full, lowest_first(valid, tolerance), *(best_at(valid, p * valid.read_widths[-1]) for p in PRICES)]
+    exits = [EarlyExit.of(valid, thresholds) for thresholds in candidates]
+    allowed = [out for out in exits if int(out.right.sum()) >= least]
+    return min(allowed, key=lambda out: out.expected_width).thresholds
+
+
+def lowest_first(valid: Judged, tolerance: float) -> tuple[float, ...]:
+    """From the smallest level on, the lowest threshold at which the errors that stopping makes, less those that it
+    avoids, stay within `tolerance` of all rows."""
     n = valid.label.numel()
     going = torch.ones(n, dtype=torch.bool)
     spent, thresholds = 0, []
     for right, confidence in zip(valid.right[:-1], valid.confidence[:-1], strict=True):
-        order = torch.argsort(confidence[going], descending=True, stable=True)
+        order, ranked, ends = _cuts(confidence[going])
         loss = (valid.right[-1][going].long() - right[going].long())[order].cumsum(0) + spent
-        ranked = confidence[going][order]
-        # Rows of equal confidence stop together: a cut may fall only where the next one's is lower.
-        ends = torch.cat([ranked[1:] < ranked[:-1], torch.ones(min(1, len(ranked)), dtype=torch.bool)])
         allowed = torch.nonzero(ends & (loss <= tolerance * n)).flatten()
         if len(allowed):
             last = int(allowed[-1])
@@ -46,6 +58,32 @@ def choose_thresholds(valid: Judged, tolerance: float = 0.005) -> tuple[float, .
         else:
             thresholds.append(NEVER)
     return tuple(thresholds)
+
+
+def best_at(valid: Judged, price: float) -> tuple[float, ...]:
+    """From the last level back, the threshold at which answering rather than going on costs least: numbers read, and
+    `price` numbers for an error."""
+    read = valid.read_widths
+    cost = read[-1] + price * (~valid.right[-1]).double()
+    thresholds = []
+    for level in reversed(range(len(read) - 1)):
+        here = read[level] + price * (~valid.right[level]).double()
+        order, ranked, ends = _cuts(valid.confidence[level])
+        saved = torch.where(ends, (cost - here)[order].cumsum(0), -torch.inf)
+        most = int(saved.argmax())
+        stops = float(saved[most]) > 0
+        thresholds.append(float(ranked[most]) if stops else NEVER)
+        if stops:
+            cost = torch.where(valid.confidence[level] >= ranked[most], here, cost)
+    return tuple(reversed(thresholds))
+
+
+def _cuts(confidence: Float[Tensor, " rows"]) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows from the most confident on, their confidences, and where a threshold may cut: rows of equal confidence stop
+    together, so only where the next one's is lower."""
+    ranked, order = torch.sort(confidence, descending=True, stable=True)
+    ends = torch.cat([ranked[1:] < ranked[:-1], torch.ones(min(1, len(ranked)), dtype=torch.bool)])
+    return order, ranked, ends
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -149,6 +149,11 @@ class Index:
         return found, scores
 
 
+def is_index(path: Path) -> bool:
+    """Whether an index lies at `path`, finished or not."""
+    return (path / INDEX).is_file() or (path / BUILD).is_file()
+
+
 def _begin(path: Path, about: dict[str, Any], code: NestedCode) -> None:
     """Make the folder, or find the build under way of the very same code and settings there."""
     if (path / INDEX).is_file():

@@ -1,4 +1,4 @@
-"""What a folder is: a store, a saved SAE, or a run, in a few lines."""
+"""What a folder is: a store, a saved SAE, a run, a nested code, or an index, in a few lines."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from msae.analysis.levels.level_table import LevelTable
 from msae.analysis.tables import table_footer
 from msae.core.errors import EvaluationError, MsaeError
 from msae.core.spec import SourceSpec
+from msae.nested import NestedCode, load_code
+from msae.nested.code_files import is_code
+from msae.nested.index import Index, is_index
 from msae.runs.layout import RESULTS, TABLE_SUFFIX, RunFolder, holds_sae
 from msae.sae import load
 from msae.sae.checkpoint import written_by
@@ -22,18 +25,24 @@ class UnknownFolderError(MsaeError):
 
 
 def describe(path: Path) -> str:
-    """A few lines on the store, the SAE or the run at `path`; raises when it is none of them or is damaged."""
+    """A few lines on what lies at `path`: a store, an SAE, a run, a nested code or an index; raises where none does, or
+    it is damaged."""
     if holds_store(path):
         return _store(ActivationStore.open(path))
     if RunFolder(path).is_run:
         return _run(Run.open(path))
     if holds_sae(path):
         return _sae(path)
+    if is_index(path):
+        return _index(Index.open(path))
+    if is_code(path):
+        return _code(load_code(path))
     if not path.is_dir():
         raise UnknownFolderError(f"there is no folder {path} (looked from {Path.cwd()})")
     held = ", ".join(sorted(child.name for child in path.iterdir())[:8]) or "nothing"
     raise UnknownFolderError(
-        f"{path} is no store (manifest.json), run (config.json) or SAE (cfg.json); it holds {held}"
+        f"{path} is no store (manifest.json), run (config.json), SAE (cfg.json), nested code (code.json) or index "
+        f"(index.json); it holds {held}"
     )
 
 
@@ -63,6 +72,23 @@ def _sae(path: Path) -> str:
         record = sae.recorded[level] if sae.recorded else None
         lines[f"level {level}"] = f"width {width:,}" + (f", L0 {record.l0:.2f}, FVU {record.fvu:.4f}" if record else "")
     return _lines("sparse autoencoder", {**lines, **(_source(sae.source) if sae.source else {})})
+
+
+def _code(code: NestedCode) -> str:
+    return _lines(f"nested code {type(code).__name__}", _levels(code) | (_source(code.source) if code.source else {}))
+
+
+def _index(index: Index) -> str:
+    lines = {"items": f"{len(index):,}, {index.bytes / len(index):,.0f} bytes each", "levels": str(index.levels)}
+    lines |= {"code": type(index.code).__name__, **_levels(index.code)}
+    return _lines(f"index {index.path}", {**lines, **(_source(index.spec) if index.spec else {})})
+
+
+def _levels(code: NestedCode) -> dict[str, str]:
+    return {
+        f"level {level}": f"{width:,} numbers, {code.bytes_per_item(level):,.1f} bytes an item"
+        for level, width in enumerate(code.widths)
+    }
 
 
 def _run(run: Run) -> str:

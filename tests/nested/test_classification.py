@@ -11,7 +11,7 @@ from msae.core.rng import torch_stream
 from msae.nested import HeadConfig, PcaPrefix, RawPrefix, train_head, train_independent_heads
 from msae.nested.class_rows import LabelledRows
 from msae.nested.classification import Judged, LevelClassifiers
-from msae.nested.early_exit import NEVER, EarlyExit, choose_thresholds
+from msae.nested.early_exit import NEVER, EarlyExit, best_at, choose_thresholds, lowest_first
 from msae.nested.softmax_regression import SoftmaxRegression, fit_chosen
 
 NAMES = ("easy left", "easy right", "hard down", "hard up")
@@ -102,6 +102,33 @@ def test_on_the_validation_rows_no_more_is_lost_than_allowed(seed, tolerance):
     out = EarlyExit.of(judged, choose_thresholds(judged, tolerance))
     assert out.accuracy >= judged.accuracy[-1] - tolerance - 1e-9
     assert sum(out.stops) == pytest.approx(1) and 1 <= out.expected_width <= 8
+    simpler = EarlyExit.of(judged, lowest_first(judged, tolerance))
+    assert simpler.accuracy >= judged.accuracy[-1] - tolerance - 1e-9 and out.expected_width <= simpler.expected_width
+
+
+def test_an_error_is_worth_its_price():
+    """Ten rows; the first level is right on the four it is sure of, and wrong on the others."""
+    label = torch.zeros(10, dtype=torch.long)
+    answer = torch.stack([torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 1, 1]), label])
+    confidence = torch.stack([torch.linspace(0.95, 0.5, 10), torch.full((10,), 0.9)])
+    judged = given(widths=(1, 9), label=label, answer=answer, confidence=confidence)
+    # Going on costs 8 numbers: worth it for an error priced above that, and for no cheaper one.
+    assert best_at(judged, 9.0) == (pytest.approx(0.80),) and best_at(judged, 7.0) == (pytest.approx(0.50),)
+    out = EarlyExit.of(judged, choose_thresholds(judged, 0.0))
+    assert out.accuracy == 1 and out.expected_width == pytest.approx(0.4 * 1 + 0.6 * 9)
+
+
+def test_errors_are_spent_where_they_save_most():
+    """Level 0 is right on half of the rows and level 1 on all but one: an error at level 0 saves a number more."""
+    n = 100
+    label = torch.zeros(n, dtype=torch.long)
+    answer = torch.zeros(3, n, dtype=torch.long)
+    answer[0, 50:], answer[1, 99] = 1, 1
+    confidence = torch.linspace(0.9, 0.5, n).repeat(3, 1)
+    judged = given(widths=(1, 2, 64), label=label, answer=answer, confidence=confidence)
+    greedy, chosen = (EarlyExit.of(judged, f(judged, 0.01)) for f in (lowest_first, choose_thresholds))
+    assert greedy.stops == [0.51, 0.48, 0.01] and greedy.accuracy == 0.99
+    assert chosen.stops == [0.5, 0.5, 0.0] and chosen.accuracy == 0.99
 
 
 def test_classes_that_are_like_any_other_are_a_standard_error_apart():

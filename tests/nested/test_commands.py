@@ -102,6 +102,9 @@ def test_texts_are_found(folder):
     for plan in ("exact", "adaptive --shortlist 4", "funnel --level 1"):
         out = run(f"search found import --k 4 --plan {plan}", folder)
         assert len([line for line in out.splitlines() if "import" in line]) == 4
+    described = run("info found", folder)
+    assert "16, " in described and "PcaPrefix" in described and "pooled" in described
+    assert "level 0   2 numbers, 8.0 bytes an item" in run("info codes/search", folder)
     run("index --store acts --out found-rows", folder)
     assert "lines.csv#" in run("search found-rows import", folder)
 
