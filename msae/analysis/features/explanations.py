@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool
 
-from msae.analysis.features.token_rules import Score, TokenPlaces, fit_rule
+from msae.analysis.features.token_rules import STARTS, Score, TokenPlaces, fit_rule
 from msae.analysis.features.token_words import kinds_of, quoted
 from msae.analysis.measurement import Result
 from msae.analysis.sample import Collected, Origin
@@ -31,7 +31,11 @@ EXPLANATIONS = TableSpec(
         f"'{Status.OK}'; '{Status.FEW}': fires on fewer than `min_tokens` tokens of either half; "
         f"'{Status.NEVER}'; '{Status.NO_TEXT}'",
     ),
-    Column("explanation", pa.string(), "the tokens on which the latent fires, as a rule in words"),
+    Column(
+        "explanation",
+        pa.string(),
+        "the tokens on which the latent fires, as a rule in words about what the model had read",
+    ),
     Column("precision", pa.float32(), "on the other half: share of the rule's tokens on which the latent fires"),
     Column("recall", pa.float32(), "on the other half: share of the latent's tokens that meet the rule"),
     Column("f1", pa.float32(), "on the other half: 2 · precision · recall / (precision + recall)"),
@@ -86,9 +90,9 @@ class Explanations:
         if collected.text is None:
             return [{"latent": latent, "status": silent.get(latent, Status.NO_TEXT)} for latent in range(codes.d_sae)]
         n_vocab = max(len(collected.text), int(collected.origin.token_id.max()) + 1)
-        texts = [*collected.text.texts, *[""] * (n_vocab + 1 - len(collected.text))]
-        words = [*map(quoted, texts[:-1]), "the start of a passage"]
-        kinds = kinds_of(texts).astype(np.float64)
+        texts = [*collected.text.texts, *[""] * (n_vocab - len(collected.text))]
+        words = list(map(quoted, texts))
+        kinds = kinds_of([*texts, *[""] * len(STARTS)]).astype(np.float64)
         fitted = half_of_documents(collected.origin, self.seed)
         here, there = (TokenPlaces.of(collected.origin, half, n_vocab) for half in (fitted, ~fitted))
         number = np.where(fitted, fitted.cumsum(), (~fitted).cumsum()) - 1

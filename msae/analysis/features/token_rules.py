@@ -1,7 +1,8 @@
 """Rules about tokens that predict where something happens: fitted on one half of a text, scored on the other.
 
 A rule is one or two conditions, each on the token at a place: the token itself, the one before it, or the one before
-that. A condition allows a few tokens, or all of one kind (`token_words.KINDS`).
+that. A condition allows a few tokens, or all of one kind (`token_words.KINDS`). Where there is no token at a place,
+what there is instead counts as one: the start of the model's context, or that of a passage.
 """
 
 from __future__ import annotations
@@ -19,14 +20,17 @@ from msae.analysis.sample.code_table import ranges
 
 PLACES = (0, 1, 2)
 LEAST_SEEN = 2
+STARTS = ("passage", "context")
+"""What can be at a place that holds no token, each an id behind those of the vocabulary: the start of a passage, whose
+tokens before are another document's or have no row, or that of a context, before which the model had read nothing."""
 
 
 @dataclass(frozen=True)
 class Condition:
     """The token `back` places before is one of `allowed`.
 
-    `allowed`: ids, the most telling first; an id of the vocabulary's size means that there is no token. `kind`: the
-    name of the tokens allowed when they are all those of a kind.
+    `allowed`: ids, the most telling first; those from the vocabulary's size on are `STARTS`. `kind`: the name of the
+    tokens allowed when they are all those of a kind.
     """
 
     back: int
@@ -34,9 +38,21 @@ class Condition:
     kind: str | None = None
 
     def text(self, words: Sequence[str]) -> str:
-        """In words; `words`: a quoted text for every id."""
-        what = self.kind or one_of([words[token] for token in self.allowed])
-        return (what, f"after {what}", f"two tokens after {what}")[self.back]
+        """In words; `words`: a quoted text for every id of the vocabulary."""
+        starts = [STARTS[token - len(words)] for token in self.allowed if token >= len(words)]
+        tokens = [words[token] for token in self.allowed if token < len(words)]
+        parts = []
+        if tokens:
+            what = self.kind or one_of(tokens)
+            parts.append((what, f"after {what}", f"two tokens after {what}")[self.back])
+        if starts:
+            first = ("first token", "one of the first two tokens")[self.back - 1]
+            parts.append(f"as {'the ' if self.back == 1 else ''}{first} of a {one_of(starts)}")
+        return " or ".join(parts)
+
+    def is_start(self, n_vocab: int) -> bool:
+        """Whether it allows no token, only starts."""
+        return min(self.allowed) >= n_vocab
 
 
 @dataclass(frozen=True)
@@ -46,8 +62,10 @@ class Rule:
     conditions: tuple[Condition, ...]
 
     def text(self, words: Sequence[str]) -> str:
-        """In words: "`(` after `print`", "a token two tokens after `import`"."""
+        """In words: "`(` after `print`", "a token two tokens after `import`", "the first token of a context"."""
         texts = [condition.text(words) for condition in self.conditions]
+        if len(texts) == 1 and self.conditions[0].is_start(len(words)):
+            return texts[0].removeprefix("as ")
         return " ".join(texts) if self.conditions[0].back == 0 else f"a token {' and '.join(texts)}"
 
 
@@ -80,14 +98,18 @@ class TokenPlaces:
 
     def __init__(self, at: Int[np.ndarray, "places rows"], n_vocab: int) -> None:
         self.at, self.n_vocab = at, n_vocab
-        self.base = np.stack([np.bincount(tokens, minlength=n_vocab + 1) for tokens in at])
+        self.n_ids = n_vocab + len(STARTS)
+        self.base = np.stack([np.bincount(tokens, minlength=self.n_ids) for tokens in at])
 
     @classmethod
     def of(cls, origin: Origin, rows: Bool[np.ndarray, " sample"], n_vocab: int) -> TokenPlaces:
-        """Those of the rows chosen. A place outside the row's passage holds the token `n_vocab`."""
+        """Those of the rows chosen. A place outside the row's passage holds what the passage begins with: `n_vocab`
+        and beyond, in the order of `STARTS`."""
         here = np.flatnonzero(rows)
         begins = origin.passage[0][here]
-        at = [np.where(here - back >= begins, origin.token_id[np.maximum(here - back, 0)], n_vocab) for back in PLACES]
+        opens = np.zeros(len(here), bool) if origin.opens_context is None else origin.opens_context[begins]
+        start = n_vocab + opens
+        at = [np.where(here - back >= begins, origin.token_id[np.maximum(here - back, 0)], start) for back in PLACES]
         return cls(np.stack(at).astype(np.int32), n_vocab)
 
     @cached_property
@@ -128,7 +150,7 @@ def fit_rule(
 ) -> Rule | None:
     """The rule of the highest F1 found: the best single condition, and a second one where it adds `least_gain`.
 
-    `kinds`: 1 where a token is of a kind, its last column for no token.
+    `kinds`: 1 where a token is of a kind; its last columns are those of `STARTS`.
     None when no token is seen `LEAST_SEEN` times with it.
     """
     singles = [
@@ -146,7 +168,7 @@ def fit_rule(
         for back in PLACES:
             if back == first.back or len(right) < LEAST_SEEN:
                 continue
-            base = np.bincount(places.at[back, among], minlength=places.n_vocab + 1)
+            base = np.bincount(places.at[back, among], minlength=places.n_ids)
             for f1, second in _conditions(places.at[back, right], base, back, len(fires), kinds, most_tokens):
                 if f1 >= least and f1 > best_f1:
                     best_f1, best = f1, Rule(tuple(sorted((first, second), key=lambda c: c.back)))

@@ -8,7 +8,7 @@ from typing import Protocol, final, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from msae.activations.store import RowTokens
@@ -80,16 +80,20 @@ class ArrayRows:
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """The origin of every row of a sample: 12 bytes a row.
+    """The origin of every row of a sample: 13 bytes a row.
 
-    A *run* is consecutive rows of one document. A *passage* is a run without a gap in its offsets: the rows between
-    were set aside, or were special tokens. Contexts never leave a passage.
+    A *run* is consecutive rows of one document. A *passage* is a run without a gap in its offsets (the rows between
+    were set aside, or were special tokens) and within one context: what stands before it the model had not read.
+    `opens_context`: whether each row is the first of its context among these rows. None where contexts are unknown, as
+    in stores made before positions were kept, whose passages may hold text that the model had not read; and where each
+    row is a context of its own, as in arrays of rows, which have none before them.
     """
 
     token_id: Int[np.ndarray, " rows"]
     document: Int[np.ndarray, " rows"]
     offset: Int[np.ndarray, " rows"]
     names: list[str]
+    opens_context: Bool[np.ndarray, " rows"] | None = None
 
     @classmethod
     def of(cls, rows: Rows, n_rows: int) -> Origin:
@@ -97,7 +101,14 @@ class Origin:
         tokens = rows.tokens(0, n_rows)
         columns = (tokens.token_id, tokens.document, tokens.offset)
         token_id, document, offset = (column.numpy().astype(np.int32) for column in columns)
-        return cls(token_id=token_id, document=document, offset=offset, names=rows.document_names())
+        opens = tokens.opens_context
+        return cls(
+            token_id=token_id,
+            document=document,
+            offset=offset,
+            names=rows.document_names(),
+            opens_context=None if opens is None or opens.all() else opens.numpy(),
+        )
 
     @cached_property
     def run_start(self) -> Int[np.ndarray, " runs"]:
@@ -107,7 +118,10 @@ class Origin:
     @cached_property
     def passage(self) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " rows"]]:
         """For each row, where its passage begins and ends (one past its last row)."""
-        starts = _starts((np.diff(self.document) != 0) | (np.diff(self.offset) != 1))
+        breaks = (np.diff(self.document) != 0) | (np.diff(self.offset) != 1)
+        if self.opens_context is not None:
+            breaks |= self.opens_context[1:]
+        starts = _starts(breaks)
         lengths = np.diff(starts)
         return np.repeat(starts[:-1], lengths).astype(np.int32), np.repeat(starts[1:], lengths).astype(np.int32)
 

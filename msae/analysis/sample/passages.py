@@ -21,8 +21,23 @@ PASSAGE = (
     Column("document", WORD, "name of the document"),
     Column("offset", pa.int32(), "tokens before it in the document"),
     Column("position", pa.int16(), "where the token stands in the context lists"),
-    Column("context_ids", pa.list_(pa.int32()), "the tokens around it, of the same document, without gaps"),
+    Column(
+        "context_ids",
+        pa.list_(pa.int32()),
+        "the tokens around it, of the same document and the same context of the model, without gaps",
+    ),
     Column("context_tokens", pa.list_(WORD), "their text; a split character stands at the token that completes it"),
+    Column(
+        "context_opens",
+        pa.bool_(),
+        "whether the first of them is the first of the model's context, which had read no text before; null where "
+        "contexts are unknown",
+    ),
+    Column(
+        "context_closes",
+        pa.bool_(),
+        "whether the token after the last of them is the first of another context; null where contexts are unknown",
+    ),
 )
 
 
@@ -38,7 +53,7 @@ class Passages:
 
     @classmethod
     def of(cls, origin: Origin, row: Int[np.ndarray, " n"], reach: int) -> Passages:
-        """Each of `row` with at most `reach` rows on either side, of its document and without gaps."""
+        """Each of `row` with at most `reach` rows on either side, of its document and context and without gaps."""
         begin, end = origin.passage
         first = np.maximum(begin[row], row - reach)
         last = np.minimum(end[row], row + reach + 1)
@@ -58,7 +73,17 @@ class Passages:
             "position": self.before,
             "context_ids": lists(context_ids, self.lengths, pa.int32()),
             "context_tokens": lists(context, self.lengths, WORD),
+            **self._borders(),
         }
+
+    def _borders(self) -> dict[str, Any]:
+        """Whether a context of the model begins with the first row around, and whether one begins behind the last."""
+        opens, first = self.origin.opens_context, self.row - self.before
+        if opens is None:
+            unknown = pa.nulls(len(self.row), pa.bool_())
+            return {"context_opens": unknown, "context_closes": unknown}
+        behind = np.append(opens, False)[first + self.lengths]
+        return {"context_opens": opens[first], "context_closes": behind}
 
     def values(self, codes: CodeTable, latent: Int[np.ndarray, " n"]) -> pa.ListArray:
         """The activations of `latent[i]` at the rows around row i, for every i."""

@@ -81,6 +81,26 @@ def test_without_text_it_says_so(sample):
     assert result.summary == {"explained": 0, "with_f1_above_half": 0, "median_f1": None}
 
 
+def test_a_latent_of_context_starts_says_so(build, text):
+    """Contexts of 10 tokens, the first of which is mostly a break: not the breaks, but the starts."""
+    generator = torch.Generator().manual_seed(3)
+    ids, row = torch.randint(0, len(WORDS), (1200,), generator=generator), torch.arange(1200)
+    ids[(row % 10 == 0) & (torch.rand(1200, generator=generator) < 0.7)] = 3
+    codes = torch.zeros(1200, 2)
+    codes[row % 10 == 0, 0] = codes[ids == 3, 1] = 1
+    sae = build.sae_of(torch.eye(2), torch.eye(2), (1, 2))
+    known = RowTokens(token_id=ids, document=row // 60, offset=row % 60, position=1 + row % 10)
+
+    def explained(tokens):
+        sample = dataclasses.replace(collect(sae, ArrayRows(codes, tokens)), text=text)
+        return Explanations().run(sample).tables["explanations"].to_pylist()
+
+    starts, breaks = explained(known)
+    assert (starts["explanation"], starts["f1"]) == ("the first token of a context", 1)
+    assert (breaks["explanation"], breaks["f1"]) == ("a line break", 1)
+    assert explained(dataclasses.replace(known, position=None))[0]["f1"] < 0.7
+
+
 def test_halves_are_of_whole_documents():
     document = np.repeat(np.arange(6), [5, 1, 9, 3, 2, 8]).astype(np.int32)
     origin = Origin(token_id=document, document=document, offset=document, names=list("abcdef"))

@@ -10,18 +10,20 @@ from hypothesis import strategies as st
 from msae.analysis.features.token_rules import Condition, Rule, Score, TokenPlaces, best_tokens, fit_rule
 from msae.analysis.sample import Origin
 
-WORDS = ["`a`", "`b`", "`c`", "`d`", "the start of a passage"]
+WORDS = ["`a`", "`b`", "`c`", "`d`"]
 N_VOCAB = 4
-NO_KINDS = np.zeros((8, N_VOCAB + 1))
+NO_KINDS = np.zeros((8, N_VOCAB + 2))
 
 
-def origin_of(*passages: list[int]) -> Origin:
+def origin_of(*passages: list[int], opens: list[int] | None = None) -> Origin:
+    """Passages that are documents; `opens`: rows with which a context begins."""
     lengths = [len(passage) for passage in passages]
     return Origin(
         token_id=np.concatenate(passages).astype(np.int32),
         document=np.repeat(np.arange(len(passages)), lengths).astype(np.int32),
         offset=np.concatenate([np.arange(length) for length in lengths]).astype(np.int32),
         names=[str(i) for i in range(len(passages))],
+        opens_context=None if opens is None else np.isin(np.arange(sum(lengths)), opens),
     )
 
 
@@ -102,7 +104,53 @@ def test_nothing_seen_twice_is_no_rule():
     assert fit_rule(places_of([0, 1, 2, 3]), np.array([1, 3]), NO_KINDS, most_tokens=2, least_gain=0.0) is None
 
 
-def test_the_start_of_a_passage_can_be_a_condition():
-    places = places_of(*[[0, 1, 2]] * 5)
-    rule = fit_rule(places, np.flatnonzero(places.at[2] == N_VOCAB), NO_KINDS, most_tokens=1, least_gain=0.03)
-    assert rule.text(WORDS) == "a token two tokens after the start of a passage"
+def test_a_place_before_a_context_holds_its_start_and_none_of_the_tokens_before():
+    origin = origin_of([0, 1, 2, 3], [0, 1], opens=[0, 2])
+    places = TokenPlaces.of(origin, np.ones(6, bool), N_VOCAB)
+    assert places.at[1].tolist() == [5, 0, 5, 2, 4, 0]
+    assert places.at[2].tolist() == [5, 5, 5, 5, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("opens", "back", "says"),
+    [
+        (None, 1, "the first token of a passage"),
+        (None, 2, "one of the first two tokens of a passage"),
+        (range(0, 15, 3), 1, "the first token of a context"),
+        (range(0, 15, 3), 2, "one of the first two tokens of a context"),
+    ],
+)
+def test_a_start_can_be_a_condition(opens, back, says):
+    origin = origin_of(*[[0, 1, 0]] * 5, opens=opens)
+    places = TokenPlaces.of(origin, np.ones(15, bool), N_VOCAB)
+    rule = fit_rule(places, np.flatnonzero(places.at[back] >= N_VOCAB), NO_KINDS, most_tokens=1, least_gain=0.03)
+    assert rule.text(WORDS) == says
+
+
+@pytest.mark.parametrize(
+    ("conditions", "says"),
+    [
+        ([Condition(1, (2, 5))], "a token after `c` or as the first token of a context"),
+        ([Condition(0, (1,)), Condition(1, (5,))], "`b` as the first token of a context"),
+        ([Condition(0, (1,)), Condition(2, (4, 5))], "`b` as one of the first two tokens of a passage or context"),
+        ([Condition(1, (2,)), Condition(2, (5,))], "a token after `c` and as one of the first two tokens of a context"),
+    ],
+)
+def test_starts_in_words(conditions, says):
+    assert Rule(tuple(conditions)).text(WORDS) == says
+
+
+def test_a_latent_of_context_starts_is_explained_as_that_and_not_by_the_tokens_there():
+    """Contexts of 8 tokens: `c` follows `d` mostly across a border, which the model cannot know."""
+    draw = np.random.default_rng(5)
+    tokens = draw.integers(0, 4, 800)
+    opens = np.arange(0, 800, 8)
+    tokens[opens] = np.where(draw.random(100) < 0.8, 2, tokens[opens])
+    tokens[opens[1:] - 1] = 3
+    rows = np.ones(800, bool)
+    seen = TokenPlaces.of(origin_of(tokens.tolist(), opens=opens.tolist()), rows, N_VOCAB)
+    rule = fit_rule(seen, opens, NO_KINDS, most_tokens=2, least_gain=0.03)
+    assert rule.text(WORDS) == "the first token of a context" and seen.score(rule, opens).f1 == 1
+    unknown = TokenPlaces.of(origin_of(tokens.tolist()), rows, N_VOCAB)
+    wrong = fit_rule(unknown, opens, NO_KINDS, most_tokens=2, least_gain=0.03)
+    assert "context" not in wrong.text(WORDS) and unknown.score(wrong, opens).f1 < 0.8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from msae_dashboards.pages.passages import strip_of
 from msae_dashboards.view.html import write
 from msae_dashboards.view.nodes import TokenStrip
 
@@ -32,3 +33,18 @@ def test_special_tokens_and_where_the_model_begins_anew_stand_between_the_tokens
     page = write(strip)
     order = [page.index(part) for part in ("&lt;s&gt;", ">a</i>", 'class="cut"', ">b</i>", "&lt;/s&gt;")]
     assert order == sorted(order) and page.count("<i ") == 2
+
+
+def row_of(**columns: object) -> dict:
+    return {"position": 2, "context_tokens": list("abcde"), "context_ids": [0, 1, 2, 3, 4], **columns}
+
+
+def test_a_border_is_drawn_where_the_models_context_begins_and_ends() -> None:
+    strip = strip_of(row_of(context_opens=True, context_closes=True), [0.0] * 5, 1.0)
+    page = write(strip)
+    assert strip.cuts == (0, 5) and page.count('class="cut"') == 2
+    assert page.index('class="cut"') < page.index(">a</i>") and page.rindex('class="cut"') > page.index(">e</i>")
+    inner = strip_of(row_of(context_opens=True, context_closes=True), [0.0] * 5, 1.0, before=1, after=1)
+    assert (inner.texts, inner.position, inner.cuts) == (["b", "c", "d"], 1, ())
+    assert strip_of(row_of(context_opens=None, context_closes=False), [0.0] * 5, 1.0).cuts == ()
+    assert strip_of(row_of(), [0.0] * 5, 1.0).cuts == ()  # a table made before there were borders

@@ -9,6 +9,7 @@ from msae_dashboards.data.tables import RunTables
 from msae_dashboards.pages.absorption.pairs import tested
 from msae_dashboards.pages.latents import introduced, latent_of
 from msae_dashboards.pages.panel import Panel, Visit
+from msae_dashboards.pages.passages import strip_of
 from msae_dashboards.view.figures import number, share
 from msae_dashboards.view.nodes import (
     Content,
@@ -20,7 +21,6 @@ from msae_dashboards.view.nodes import (
     Paragraph,
     Stack,
     Text,
-    TokenStrip,
 )
 
 
@@ -79,17 +79,7 @@ def _title(rows: list[dict[str, Any]], pair: dict[str, Any]) -> str:
 
 def _example(row: dict[str, Any], largest: dict[str, float]) -> Lines:
     lines = [
-        (
-            who,
-            does,
-            TokenStrip(
-                row["context_tokens"],
-                row["context_ids"],
-                row[f"context_{who}"],
-                row["position"],
-                largest[who],
-            ),
-        )
+        (who, does, strip_of(row, row[f"context_{who}"], largest[who]))
         for who, does in (
             ("child", number(row["child_value"], 1)),
             ("parent", f"0, needs {number(row['parent_needed'], 1)}"),

@@ -7,8 +7,9 @@ from typing import Any
 
 from msae_dashboards.pages.latents import latent_of
 from msae_dashboards.pages.panel import Panel, Visit
+from msae_dashboards.pages.passages import BORDERS, strip_of
 from msae_dashboards.view.figures import number, share
-from msae_dashboards.view.nodes import Content, ContextControls, Example, Heading, Paragraph, Stack, TokenStrip
+from msae_dashboards.view.nodes import Content, ContextControls, Example, Heading, Paragraph, Stack
 
 
 def render(visit: Visit) -> Content:
@@ -34,7 +35,7 @@ def _title(band: dict[str, Any] | None) -> str:
 
 def _example(row: dict[str, Any], largest: float) -> Example:
     where = f"{row['document']}, token {row['offset']:,} (row {row['row']:,} of the sample)"
-    strip = TokenStrip(row["context_tokens"], row["context_ids"], row["context_values"], row["position"], largest)
+    strip = strip_of(row, row["context_values"], largest)
     return Example(number(row["value"], 2), strip, where)
 
 
@@ -44,5 +45,5 @@ PANEL = Panel(
     about="latent",
     needs=("features", "examples", "bands"),
     render=render,
-    hint="Hover a token for its activation and id. Bands hold equal numbers of the nonzero activations",
+    hint=f"Hover a token for its activation and id. Bands hold equal numbers of the nonzero activations. {BORDERS}",
 )

@@ -9,10 +9,12 @@ from msae.analysis.hierarchy.splitting_tokens import NO_CHILD
 from msae_dashboards.data.feature_index import FeatureIndex
 from msae_dashboards.pages.latents import latent_of
 from msae_dashboards.pages.panel import Panel, Visit
+from msae_dashboards.pages.passages import BORDERS, strip_of
 from msae_dashboards.view.figures import number
-from msae_dashboards.view.nodes import Content, Paragraph, SideBySide, Strong, Together, TokenChip, TokenStrip
+from msae_dashboards.view.nodes import Content, Paragraph, SideBySide, Strong, Together, TokenChip
 
 BEFORE, AFTER = 7, 3
+"""Tokens just around, so that a row is a line or two."""
 COLUMNS = 10
 
 
@@ -44,20 +46,8 @@ def _row(features: FeatureIndex, row: dict[str, Any], columns: list[int], parent
     values = dict(zip(row["children"], row["child_values"], strict=True))
     cells = [_cell(row["parent_value"], features.max[parent], False)]
     cells += [_cell(values.get(child), features.max[child], child == row["picked_for"]) for child in columns]
-    return Together(_passage(row, features.max[parent]), f"{row['document']}, token {row['offset']:,}", cells)
-
-
-def _passage(row: dict[str, Any], largest: float) -> TokenStrip:
-    """The tokens just around, so that a row is a line or two."""
-    here = row["position"]
-    part = slice(max(here - BEFORE, 0), here + AFTER + 1)
-    return TokenStrip(
-        row["context_tokens"][part],
-        row["context_ids"][part],
-        row["context_values"][part],
-        here - part.start,
-        largest,
-    )
+    strip = strip_of(row, row["context_values"], features.max[parent], before=BEFORE, after=AFTER)
+    return Together(strip, f"{row['document']}, token {row['offset']:,}", cells)
 
 
 def _cell(value: float | None, largest: float, picked: bool) -> tuple[str, float, bool] | None:
@@ -72,5 +62,5 @@ PANEL = Panel(
     about="latent",
     needs=("features", "splitting_tokens"),
     render=render,
-    hint="Of each child tokens evenly spaced in rank of its activation; last, tokens that no child covers",
+    hint="Of each child tokens evenly spaced in rank of its activation; last, tokens that no child covers. " + BORDERS,
 )

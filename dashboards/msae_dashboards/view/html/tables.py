@@ -95,6 +95,9 @@ def _strip(node: nodes.TokenStrip, write: Writer) -> Markup:
     return Markup(f'<div class="strip" dir="ltr"{style}>{"".join(parts)}</div>')
 
 
+CUT = "a context of the model begins here: it sees nothing before"
+
+
 def _reach(distance: int) -> str:
     return "" if abs(distance) <= NEAR else "mid" if abs(distance) <= MIDDLE else "far"
 
@@ -112,7 +115,7 @@ def _tokens(node: nodes.TokenStrip) -> Iterator[str]:
 
 def _specials(node: nodes.TokenStrip, place: int) -> str:
     """What stands before a token and is none of those with a row."""
-    cut = tag("b", "┊", class_="cut", title="the model begins anew here") if place in node.cuts else ""
+    cut = tag("b", "┊", class_="cut", title=CUT) if place in node.cuts else ""
     special = [
         tag("b", visible(text), class_="special", title="no activation") for text in node.specials.get(place, ())
     ]

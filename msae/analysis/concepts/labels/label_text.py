@@ -10,8 +10,8 @@ from jaxtyping import Bool
 
 from msae.analysis.concepts.labels.first_letters import PYTHON_WORDS, WORDS, python_word_spans, word_spans
 from msae.analysis.concepts.labels.labelled_rows import Concept, Labels
-from msae.analysis.concepts.labels.python_concepts import PYTHON, PYTHON_CONCEPTS, python_spans
-from msae.analysis.concepts.labels.spans import Spans, tokens_in
+from msae.analysis.concepts.labels.python_concepts import PYTHON, PYTHON_CONCEPTS, python_spans, unknown_python
+from msae.analysis.concepts.labels.spans import Span, Spans, cut_at, tokens_in
 from msae.analysis.concepts.labels.texts import Piece, pieces
 from msae.analysis.sample import Rows, TokenText
 
@@ -20,7 +20,11 @@ TRIED, IS_PYTHON = 20, 0.5
 
 def label_text(rows: Rows, n_rows: int, text: TokenText) -> Labels:
     """The concepts of the first `n_rows` rows' text: `PYTHON_CONCEPTS` and the first letters of Python's words where
-    it is Python (more than half of the first 20 pieces parses), first letters of words elsewhere."""
+    it is Python (more than half of the first 20 pieces parses), first letters of words elsewhere.
+
+    A concept ends where a context of the model begins: of what goes on from the context before, such as a docstring or
+    a class, the model had not read the beginning. Rows there neither show the concept nor are counted as lacking it.
+    """
     texts = pieces(rows, n_rows, text)
     tried = [(piece, python_spans(piece.text)) for piece in islice(texts, TRIED)]
     if _is_python(tried):
@@ -32,17 +36,38 @@ def label_text(rows: Rows, n_rows: int, text: TokenText) -> Labels:
 
 def label_spans(texts: Iterable[tuple[Piece, Spans]], n_rows: int, concepts: Sequence[Concept]) -> Labels:
     """Labels of the rows whose tokens hold a byte of a span of a concept. Memory: a byte for each row and concept."""
-    names = {*(concept.within for concept in concepts), *(concept.name for concept in concepts)}
-    shown = {name: np.zeros(n_rows, dtype=bool) for name in names}
+    within = {concept.name: concept.within for concept in concepts}
+    sets = set(within.values())
+    shown = {name: np.zeros(n_rows, dtype=bool) for name in sets | set(within)}
+    unread = {name: np.zeros(n_rows, dtype=bool) for name in sets}
     documents, labelled = set(), set()
     for piece, spans in texts:
         documents.add(piece.document)
+
+        def rows_in(places: list[Span], piece: Piece = piece) -> np.ndarray:
+            return piece.rows_of(tokens_in(places, piece.bounds))
+
         for name, places in spans.by_name.items():
-            if name in names:
+            if name in sets:
+                shown[name][rows_in(places)] = True
+            elif name in within:
+                until, behind = cut_at(places, piece.starts)
+                shown[name][rows_in(until)] = True
+                unread[within[name]][rows_in(behind)] = True
                 labelled.add(piece.document)
-                shown[name][piece.rows_of(tokens_in(places, piece.bounds))] = True
+        for name, places in unknown_python(piece.text, piece.starts).by_name.items():
+            if name in sets:
+                unread[name][rows_in(places)] = True
+    for name in sets:
+        shown[name] &= ~unread[name]
+    left_out = int(sum(unread.values(), np.zeros(n_rows, bool)).astype(bool).sum())
     families = ", ".join(dict.fromkeys(concept.family for concept in concepts))
-    return nested(concepts, shown, f"{len(labelled):,} of {len(documents):,} documents are labelled ({families}).")
+    notes = [f"{len(labelled):,} of {len(documents):,} documents are labelled ({families})."]
+    if left_out:
+        notes.append(
+            f"{left_out:,} rows are left out: a concept goes on there from a context that the model no longer saw."
+        )
+    return nested(concepts, shown, *notes)
 
 
 def nested(concepts: Sequence[Concept], shown: Mapping[str, Bool[np.ndarray, " rows"]], *notes: str) -> Labels:

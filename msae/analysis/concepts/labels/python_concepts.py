@@ -8,7 +8,7 @@ import io
 import keyword
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msae.analysis.concepts.labels.labelled_rows import Concept
 from msae.analysis.concepts.labels.python_runs import Run, python_runs
@@ -74,6 +74,27 @@ def python_spans(text: str) -> Spans:
         _Lexical(run, at, spans).read()
         _Structural(run, at, spans).read()
     return spans
+
+
+def unknown_python(text: str, starts: Sequence[int]) -> Spans:
+    """What a reader who begins at each of `starts` (bytes) cannot tell of Python: what the line is that it begins
+    within, and, up to the next line at the margin, whether it is inside a class or a function."""
+    data, spans = text.encode(), Spans()
+    for start in starts:
+        if data[start - 1 : start] != b"\n":
+            spans.add(PYTHON, start, _found(_LINE_END, data, start))
+        spans.add(KNOWN, start, _found(_AT_MARGIN, data, start))
+    return spans
+
+
+_LINE_END = re.compile(rb"\n")
+_AT_MARGIN = re.compile(rb"\n(?=[A-Za-z_@])")
+
+
+def _found(pattern: re.Pattern[bytes], data: bytes, start: int) -> int:
+    """Behind the first match at or after `start` (or just before it); the end of the text where there is none."""
+    match = pattern.search(data, max(start - 1, 0))
+    return match.end() if match else len(data)
 
 
 def source_lines(text: str) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +23,19 @@ class Spans:
         """One more span of `name`; an empty one is none."""
         if stop > start:
             self.by_name[name].append((start, stop))
+
+
+def cut_at(spans: list[Span], places: Sequence[int]) -> tuple[list[Span], list[Span]]:
+    """The spans as far as the first of `places` (ascending) inside each, and what of them is behind that place."""
+    until, behind = [], []
+    for start, stop in spans:
+        nearest = bisect_right(places, start)
+        if nearest == len(places) or places[nearest] >= stop:
+            until.append((start, stop))
+        else:
+            until.append((start, places[nearest]))
+            behind.append((places[nearest], stop))
+    return until, behind
 
 
 def tokens_in(spans: list[Span], bounds: Int[np.ndarray, " tokens_and_one"]) -> Int[np.ndarray, " n"]:

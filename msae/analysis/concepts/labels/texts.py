@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from msae.activations.store import ActivationStore, RowTokens
 from msae.analysis.sample import Rows, TokenText
@@ -24,13 +24,18 @@ NOT_A_ROW = -1
 @dataclass(frozen=True, kw_only=True)
 class Piece:
     """Consecutive tokens of one document and their text. Token i is token `offset` + i of the document and holds the
-    UTF-8 bytes bounds[i] … bounds[i + 1] − 1 of `text`; its row is `row[i]`, or −1 when the sample has none."""
+    UTF-8 bytes bounds[i] … bounds[i + 1] − 1 of `text`; its row is `row[i]`, or −1 when the sample has none.
+
+    `starts`: the bytes, but for the first, at which the model begins a context: it had read nothing of what is before.
+    Empty where contexts are unknown.
+    """
 
     document: int
     offset: int
     text: str
     bounds: Int[np.ndarray, " tokens_and_one"]
     row: Int[np.ndarray, " tokens"]
+    starts: tuple[int, ...] = ()
 
     def rows_of(self, tokens: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
         """The rows of those of `tokens` (counted from the piece's first) that have one."""
@@ -44,7 +49,7 @@ def pieces(rows: Rows, n_rows: int, text: TokenText) -> Iterator[Piece]:
     Raises `EvaluationError` when a token's id is not of the tokenizer that `text` was made of.
     """
     require(0 < n_rows <= rows.n_rows, "n_rows", n_rows, f"1 to {rows.n_rows}, the rows there are")
-    token_id, document, offset, row = _all_tokens(rows, n_rows)
+    token_id, document, offset, row, opens = _all_tokens(rows, n_rows)
     if int(token_id.max()) >= len(text):
         raise EvaluationError(
             f"token {int(token_id.max())} is not one of the {len(text):,} of the tokenizer: it is another model's"
@@ -55,29 +60,40 @@ def pieces(rows: Rows, n_rows: int, text: TokenText) -> Iterator[Piece]:
         if (row[part] == NOT_A_ROW).all():
             continue
         parts = text.encoded(token_id[part])
+        bounds = np.cumsum([0, *map(len, parts)])
         yield Piece(
             document=int(document[start]),
             offset=int(offset[start]),
             text=b"".join(parts).decode("utf-8", _ONE_EACH),
-            bounds=np.cumsum([0, *map(len, parts)]),
+            bounds=bounds,
             row=row[part],
+            starts=tuple(bounds[:-1][opens[part] & (bounds[:-1] > 0)].tolist()),
         )
 
 
-def _all_tokens(rows: Rows, n_rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Token id, document, offset and row of the sample's tokens and of those of its documents in the holdout."""
+def _all_tokens(
+    rows: Rows, n_rows: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Bool[np.ndarray, " tokens"]]:
+    """Token id, document, offset and row of the sample's tokens and of those of its documents in the holdout, and
+    whether each begins a context (False where contexts are unknown)."""
     own = rows.tokens(0, n_rows)
     holdout = rows.holdout if isinstance(rows, ActivationStore) else None
-    others = [holdout.tokens(0, holdout.n_rows)] if holdout is not None and holdout.n_rows else []
-    columns = [_column([own, *others], name) for name in ("token_id", "document", "offset")]
-    row = np.concatenate([np.arange(n_rows), np.full(len(columns[0]) - n_rows, NOT_A_ROW)])
+    parts = [own, *([holdout.tokens(0, holdout.n_rows)] if holdout is not None and holdout.n_rows else [])]
+    columns = [_column(parts, name) for name in ("token_id", "document", "offset")]
+    opens = np.concatenate([_opens(part) for part in parts])
+    row = np.concatenate([np.arange(n_rows), np.full(len(opens) - n_rows, NOT_A_ROW)])
     order = np.lexsort((columns[2], columns[1]))
     token_id, document, offset = (column[order] for column in columns)
-    return token_id, document, offset, row[order]
+    return token_id, document, offset, row[order], opens[order]
 
 
 def _column(tokens: list[RowTokens], name: str) -> np.ndarray:
     return np.concatenate([getattr(part, name).numpy() for part in tokens])
+
+
+def _opens(tokens: RowTokens) -> Bool[np.ndarray, " rows"]:
+    opens = tokens.opens_context
+    return np.zeros(len(tokens.token_id), bool) if opens is None else opens.numpy()
 
 
 _ONE_EACH = "msae-one-question-mark-each"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from msae.analysis.concepts.labels import Concept, Labels, joined, label_text
-from msae.analysis.concepts.labels.spans import tokens_in
+from msae.analysis.concepts.labels.spans import cut_at, tokens_in
 from msae.analysis.concepts.labels.texts import pieces
 from msae.core.errors import ConfigError, EvaluationError
 
@@ -51,6 +51,42 @@ def test_the_contexts_a_store_holds_out_complete_its_texts(harvested):
     defs = labels.rows["keyword def"]
     offsets = store.tokens(0, store.n_rows).offset.numpy()[defs]
     assert set(offsets.tolist()) <= {0, 1, 2} and len(defs) > 0
+
+
+def contexts_of(rows, size: int):
+    """The same rows, read in contexts of `size` tokens."""
+    tokens = rows.tokens(0, rows.n_rows)
+    return type(rows)(rows.rows(0, rows.n_rows), replace(tokens, position=tokens.offset % size))
+
+
+def test_a_concept_ends_where_the_model_begins_anew(byte_text, rows_of_texts):
+    """The second context begins within a docstring in a class: its rows are neither inside nor outside, up to the line
+    at the margin, and the rest of the docstring is no Python of either kind."""
+    before = "class A:\n    def one(self):\n        '''Some\n        wo"
+    text = before + "rds.'''\n        return 1\n\n\nx = 1\ny = 2\nz = 3\n"
+    rows = rows_of_texts((text,))
+    whole, read = (label_text(own, rows.n_rows, byte_text) for own in (rows, contexts_of(rows, len(before))))
+    border, margin = len(before), text.index("x = ")
+    assert labelled(byte_text, rows, "docstring", whole) == "'''Some\n        words.'''"
+    assert labelled(byte_text, rows, "docstring", read) == "'''Some\n        wo"
+    python, code = read.rows["Python that parses"].tolist(), text.index("        return")
+    assert {border - 1, code} <= set(python) and not set(range(border, code)) & set(python)
+    assert labelled(byte_text, rows, "keyword", read) == labelled(byte_text, rows, "keyword", whole) == "classdefreturn"
+    assert max(whole.rows["inside a method"]) > border > max(read.rows["inside a method"])
+    known = read.rows["Python whose surroundings are known"].tolist()
+    assert not set(range(border, margin)) & set(known) and margin in known
+    assert read.notes[1].startswith(f"{margin - border} rows are left out: a concept goes on there")
+
+
+def test_a_word_is_labelled_at_its_first_letter_alone_wherever_a_context_begins(byte_text, rows_of_texts):
+    rows = rows_of_texts(("One whole word and some others",))
+    read = label_text(contexts_of(rows, 7), rows.n_rows, byte_text)  # "One who|le word| and so|me othe|rs"
+    assert labelled(byte_text, rows, "first letters, words", read) == "Owwaso"
+
+
+def test_spans_are_cut_at_the_first_place_inside():
+    assert cut_at([(0, 4), (2, 9), (5, 7)], [3, 6]) == ([(0, 3), (2, 3), (5, 6)], [(3, 4), (3, 9), (6, 7)])
+    assert cut_at([(3, 6), (0, 3)], [3, 6]) == ([(3, 6), (0, 3)], [])
 
 
 def test_a_sample_of_fewer_rows_is_labelled_as_far_as_it_goes(byte_text, rows_of_texts):
