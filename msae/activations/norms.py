@@ -16,10 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from msae.core.errors import ConfigError
-from msae.core.numerics import float64
+from msae.core.sinks import SINK_FACTOR, norms_of
 
-SINK_FACTOR = 10.0
-"""A row is called a sink when its norm is above this many times the median norm."""
 MEDIAN_ROWS = 1 << 20
 WORTH_A_WARNING = 0.01
 
@@ -58,11 +56,6 @@ class NormSummary:
         )
 
 
-def norms_of(rows: Float[Tensor, "rows d_in"]) -> Float[Tensor, " rows"]:
-    """‖x‖ of each row, summed in float64, as float32."""
-    return float64(rows).norm(dim=1).float()
-
-
 def summarize_norms(parts: Sequence[Float[Tensor, " _"]]) -> NormSummary:
     """The summary of norms given in parts, such as memory-mapped shards; each part is read twice.
 
@@ -92,3 +85,6 @@ def _evenly(parts: Sequence[Tensor], step: int) -> Iterable[Tensor]:
     for part in parts:
         yield part[first::step]
         first = (first - len(part)) % step
+
+
+__all__ = ["NormSummary", "norms_of", "summarize_norms"]

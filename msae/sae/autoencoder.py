@@ -26,11 +26,15 @@ from msae.sae.nesting import FixedPrefixes, Nesting, Unnested
 
 @dataclass(frozen=True, kw_only=True)
 class LevelRecord:
-    """What a level was worth when the SAE was finished: its prefix width, L0 and FVU on rows never trained on."""
+    """What a level was worth when the SAE was finished: its prefix width, L0 and FVU on rows never trained on.
+
+    `fvu_ordinary`: FVU without sinks among them (`msae.core.sinks`); None where there was none, or it is not known.
+    """
 
     width: int
     l0: float
     fvu: float
+    fvu_ordinary: float | None = None
 
 
 class SparseAutoencoder(nn.Module):

@@ -3,6 +3,9 @@
 FVU = Σ‖x − x̂‖² / Σ‖x − x̄‖²    x̄: the mean over the whole sample        EV = 1 − FVU
 L0  = mean number of latents that fire on a row
 density of a latent = fraction of rows on which it fires; dead: 0; dense: above 10%
+
+Ordinary rows are those without sinks (`msae.core.sinks`): a few rows of 100 times the usual norm hold nearly all of
+Σ‖x − x̄‖², and an FVU over all rows then says how well these are reconstructed.
 """
 
 from __future__ import annotations
@@ -11,12 +14,13 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from msae.core.errors import EvaluationError
 from msae.core.numerics import float64
-from msae.sae.autoencoder import SparseAutoencoder
+from msae.core.sinks import norms_of, sink_norm_of
+from msae.sae.autoencoder import LevelRecord, SparseAutoencoder
 from msae.sae.codes import SparseCodes
 
 DENSE_ABOVE = 0.1
@@ -83,6 +87,11 @@ class Spread:
             raise EvaluationError(f"the {n} rows are all the same: FVU is not defined; give more varied rows")
         return spread
 
+    def without(self, some: Spread) -> float:
+        """Σ‖x − x̄‖² of the rows that are not among `some`, x̄ their own mean; 0 when there is none."""
+        n = self.n_rows - some.n_rows
+        return self._square - some._square - (self._sum - some._sum).square().sum().item() / n if n else 0.0
+
     def require_rows(self) -> int:
         """How many rows were given; `EvaluationError` for none."""
         if self.n_rows == 0:
@@ -92,7 +101,10 @@ class Spread:
 
 @dataclass(frozen=True, kw_only=True)
 class LevelFigures:
-    """What one level is worth on a sample. `fvu` … `l0` read the prefix; `band_width` … `dense` the band it adds."""
+    """What one level is worth on a sample. `fvu` … `l0` read the prefix; `band_width` … `dense` the band it adds.
+
+    `fvu_ordinary`, `l0_ordinary`: on ordinary rows alone, with their own mean; NaN where these do not vary.
+    """
 
     level: int
     width: int
@@ -101,18 +113,24 @@ class LevelFigures:
     ev_legacy: float
     cosine: float
     l0: float
+    fvu_ordinary: float
+    l0_ordinary: float
     band_width: int
     dead: int
     dense: int
 
 
 class LevelAccumulator:
-    """Streams batches through an SAE and adds up every level's figures; memory does not grow with the sample."""
+    """Streams batches through an SAE and adds up every level's figures; memory does not grow with the sample.
 
-    def __init__(self, sae: SparseAutoencoder) -> None:
+    `sink_norm`: the norm above which a row is a sink; None takes 10 × the median norm of the first batch.
+    """
+
+    def __init__(self, sae: SparseAutoencoder, sink_norm: float | None = None) -> None:
         self.sae = sae
-        self._spread = Spread(sae.d_in)
-        self._error = torch.zeros(sae.n_levels, dtype=torch.float64)
+        self.sink_norm = sink_norm
+        self._spread, self._sinks = Spread(sae.d_in), Spread(sae.d_in)
+        self._error, self._sink_error, self._sink_codes = torch.zeros(3, sae.n_levels, dtype=torch.float64)
         self._cosine = torch.zeros(sae.n_levels, dtype=torch.float64)
         self._legacy = torch.zeros(sae.n_levels, dtype=torch.float64)
         self.counts = torch.zeros(sae.d_sae, dtype=torch.int64)
@@ -124,14 +142,30 @@ class LevelAccumulator:
         codes = self.sae.encode(x)
         reconstructions = self.sae.decode_levels(codes)
         self._spread.update(x)
-        spread = deviation(x)
+        spread, sink = deviation(x), self._sink_rows(x)
+        self._sinks.update(x[sink])
         for level, x_hat in enumerate(reconstructions):
             error = squared_error(x, x_hat)
             self._error[level] += error.sum().cpu()
+            self._sink_error[level] += error[sink].sum().cpu()
             self._legacy[level] += (1 - error / spread).sum().cpu()
             self._cosine[level] += float64(torch.nn.functional.cosine_similarity(x, x_hat, dim=1)).sum().cpu()
         self.counts += firing_counts(codes).cpu()
+        if sink.any():
+            latents = codes.latent[sink[codes.row]].cpu()
+            self._sink_codes += torch.tensor([int((latents < width).sum()) for width in self.sae.prefix_widths])
         return codes
+
+    def _sink_rows(self, x: Float[Tensor, "batch d_in"]) -> Bool[Tensor, " batch"]:
+        norms = norms_of(x)
+        if self.sink_norm is None:
+            self.sink_norm = sink_norm_of(norms)
+        return (norms > self.sink_norm).to(x.device)
+
+    @property
+    def n_sinks(self) -> int:
+        """Rows seen that are sinks."""
+        return self._sinks.n_rows
 
     @property
     def n_rows(self) -> int:
@@ -153,6 +187,7 @@ class LevelAccumulator:
     def figures(self) -> tuple[LevelFigures, ...]:
         """Every level's figures; `EvaluationError` when no row was seen or the rows do not vary."""
         n, spread, density = self._spread.require_rows(), self.spread(), self.density()
+        ordinary_spread, n_ordinary = self._spread.without(self._sinks), n - self.n_sinks
         out = []
         for level, width in enumerate(self.sae.prefix_widths):
             band = density[self.sae.band(level)]
@@ -165,10 +200,24 @@ class LevelAccumulator:
                     ev=1 - missed,
                     ev_legacy=self._legacy[level].item() / n,
                     cosine=self._cosine[level].item() / n,
-                    l0=self.counts[:width].sum().item() / n,
+                    l0=(firings := self.counts[:width].sum().item()) / n,
+                    fvu_ordinary=unexplained((self._error - self._sink_error)[level].item(), ordinary_spread),
+                    l0_ordinary=(firings - self._sink_codes[level].item()) / n_ordinary if n_ordinary else math.nan,
                     band_width=band.numel(),
                     dead=int((band == 0).sum()),
                     dense=int((band > DENSE_ABOVE).sum()),
                 )
             )
         return tuple(out)
+
+    def records(self) -> tuple[LevelRecord, ...]:
+        """Of every level's figures those that an SAE keeps of itself; what `figures` raises."""
+        return tuple(
+            LevelRecord(
+                width=level.width,
+                l0=level.l0,
+                fvu=level.fvu,
+                fvu_ordinary=level.fvu_ordinary if self.n_sinks and math.isfinite(level.fvu_ordinary) else None,
+            )
+            for level in self.figures()
+        )

@@ -84,8 +84,7 @@ def behaviour(
             accumulator.update(block)
     finally:
         sae.train(was_training)
-    figures = [LevelRecord(width=row.width, l0=row.l0, fvu=row.fvu) for row in accumulator.figures()]
-    return figures, accumulator.counts
+    return list(accumulator.records()), accumulator.counts
 
 
 def check_weights(tensors: Mapping[str, Tensor], widths: Sequence[int], recorded: WeightSums, path: Path) -> None:

@@ -70,7 +70,9 @@ def _sae(path: Path) -> str:
     lines["nesting"] = str(sae.nesting)
     for level, width in enumerate(sae.prefix_widths):
         record = sae.recorded[level] if sae.recorded else None
-        lines[f"level {level}"] = f"width {width:,}" + (f", L0 {record.l0:.2f}, FVU {record.fvu:.4f}" if record else "")
+        lines[f"level {level}"] = f"width {width:,}" + (
+            f", L0 {record.l0:.2f}, FVU {record.fvu:.4f}{_ordinary(record.fvu_ordinary)}" if record else ""
+        )
     return _lines("sparse autoencoder", {**lines, **(_source(sae.source) if sae.source else {})})
 
 
@@ -109,15 +111,24 @@ def _run(run: Run) -> str:
     if baselines := independent_runs(run):
         lines["independent"] = ", ".join(_baseline(width, baseline) for width, baseline in baselines.items())
     if run.folder.levels.is_file():
-        for row in LevelTable.read(run.folder.levels).levels:
+        measured = LevelTable.read(run.folder.levels)
+        for row in measured.levels:
             recovered = "n/a" if row.ce_recovered is None else f"{row.ce_recovered:.4f}"
-            lines[f"measured {row.level}"] = f"width {row.width:,}, FVU {row.fvu:.4f}, CE recovered {recovered}"
+            ordinary = _ordinary(row.fvu_ordinary if measured.sample.n_sinks else None)
+            lines[f"measured {row.level}"] = (
+                f"width {row.width:,}, FVU {row.fvu:.4f}{ordinary}, CE recovered {recovered}"
+            )
     parts = [_lines(f"run {run.path}", lines)]
     if results:
         parts.append(_lines(f"results in {run.results}", {file.name: _result(file) for file in results}))
     if run.is_finished:
         parts.append(_sae(run.folder.sae))
     return "\n\n".join(parts)
+
+
+def _ordinary(fvu: float | None) -> str:
+    """The same on ordinary rows, where it is another figure."""
+    return "" if fvu is None else f" ({fvu:.4f} on ordinary rows, without sinks)"
 
 
 def _version(version: str | None) -> str:

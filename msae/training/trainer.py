@@ -16,7 +16,7 @@ from msae.core.config import require
 from msae.core.errors import ConfigError, MsaeError, TrainingError
 from msae.core.numerics import RowArray, as_rows
 from msae.core.rng import torch_stream
-from msae.sae.autoencoder import LevelRecord, SparseAutoencoder
+from msae.sae.autoencoder import SparseAutoencoder
 from msae.sae.kernels import make_kernel
 from msae.sae.losses import Losses, Objective
 from msae.sae.metrics import LevelAccumulator
@@ -247,11 +247,11 @@ class Trainer:
         if fn.threshold_from_batches and target is not None:
             sae.threshold.fill_(calibrated_threshold(sae, _chunks(rows, n_rows), n_rows, target))
         sae.eval()
-        accumulator = LevelAccumulator(sae)
+        accumulator = LevelAccumulator(sae, rows.norm_summary.sink_norm if isinstance(rows, ActivationStore) else None)
         for chunk in _chunks(rows, n_rows):
             accumulator.update(chunk)
         if n_rows:
-            sae.recorded = tuple(LevelRecord(width=row.width, l0=row.l0, fvu=row.fvu) for row in accumulator.figures())
+            sae.recorded = accumulator.records()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that changes while training: tensors and JSON values, for `load_state`."""

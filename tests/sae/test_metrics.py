@@ -35,6 +35,38 @@ def test_streaming_in_any_batches_gives_the_figures_of_the_whole():
     assert accumulator.density().sum().item() == pytest.approx(sae.encode(x).l0())
 
 
+def test_figures_of_ordinary_rows_are_those_of_the_rows_without_sinks():
+    """Rows of 1,000 times the norm come in batches of any kind; the first batch has one too, and its median holds."""
+    sae = SparseAutoencoder(6, 12, BatchTopK(k=3), FixedPrefixes((4, 12)))
+    with torch.no_grad():
+        sae.threshold.fill_(0.5)
+    x = torch.randn(100, 6, generator=torch.Generator().manual_seed(0)) + 2
+    sink = torch.zeros(100, dtype=torch.bool)
+    sink[[3, 50, 99]] = True
+    x[sink] *= 1000
+    accumulator = metrics.LevelAccumulator(sae.eval())
+    for piece in x.split([40, 1, 59]):
+        accumulator.update(piece)
+    assert accumulator.n_sinks == 3 and 10 < accumulator.sink_norm < 100
+    for level, (row, record) in enumerate(zip(accumulator.figures(), accumulator.records(), strict=True)):
+        with torch.no_grad():
+            expected = metrics.fvu(x[~sink], sae.reconstruct(x[~sink], level))
+        assert row.fvu_ordinary == record.fvu_ordinary == pytest.approx(expected, rel=1e-5)
+        assert row.l0_ordinary == pytest.approx(sae.encode(x[~sink]).below(row.width).l0())
+        assert row.fvu != pytest.approx(row.fvu_ordinary, rel=0.1)
+
+
+def test_without_sinks_ordinary_rows_are_all_rows():
+    sae = SparseAutoencoder(2, 4, BatchTopK(k=1), FixedPrefixes((1, 4)))
+    with torch.no_grad():
+        sae.threshold.fill_(0.5)
+    accumulator = metrics.LevelAccumulator(sae.eval(), sink_norm=1e9)
+    accumulator.update(X)
+    for row in accumulator.figures():
+        assert (row.fvu_ordinary, row.l0_ordinary) == pytest.approx((row.fvu, row.l0))
+    assert accumulator.n_sinks == 0 and accumulator.records()[0].fvu_ordinary is None
+
+
 def test_dead_and_dense_are_counted_in_the_band():
     sae = SparseAutoencoder(2, 4, BatchTopK(k=1), FixedPrefixes((1, 4)))
     with torch.no_grad():

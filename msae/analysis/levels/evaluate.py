@@ -21,6 +21,7 @@ from msae.core.config import require
 from msae.core.errors import EvaluationError, MismatchError
 from msae.core.numerics import RowArray, as_rows
 from msae.core.progress import bar
+from msae.core.sinks import norms_of, sink_norm_of
 from msae.core.spec import require_same_source
 from msae.data.documents import Document
 from msae.sae.autoencoder import SparseAutoencoder
@@ -63,7 +64,7 @@ def evaluate_levels(
     contexts = list(first_contexts(n_tokens, _contexts(source, data)))
     if not contexts:
         raise EvaluationError("there is not one token to evaluate on: the data given has no contexts and no text")
-    meter = LevelMeter(sae, quantiser_step)
+    meter = LevelMeter(sae, quantiser_step, _sink_norm(data))
     losses = None
     if isinstance(source, PatchableSource) and source.has_language_head:
         losses = LossMeter(source, hook, meter, quantised=quantised_ce, max_logits=max_logits)
@@ -122,7 +123,7 @@ def evaluate_rows(
     if sae.source is not None and stored is not None:
         require_same_source(sae.source, stored, what="the SAE and the store", force=force)
     n_rows = min(len(rows), n_tokens or len(rows))
-    meter = LevelMeter(sae, quantiser_step)
+    meter = LevelMeter(sae, quantiser_step, _sink_norm(rows))
     with evaluating(sae), bar("evaluate", n_rows, shown=progress) as advance:
         for start in range(0, n_rows, ROWS_A_BATCH):
             stop = min(start + ROWS_A_BATCH, n_rows)
@@ -136,6 +137,13 @@ def evaluate_rows(
         model=stored.model if stored else "",
         hook=stored.hook_name if stored else "",
     )
+
+
+def _sink_norm(data: object) -> float | None:
+    """The norm above which a row is a sink, where all rows are at hand; None: the first batch decides."""
+    if isinstance(data, ActivationStore):
+        return data.norm_summary.sink_norm
+    return sink_norm_of(norms_of(data)) if isinstance(data, Tensor) else None
 
 
 def _contexts(
@@ -202,6 +210,8 @@ def _table(
             model=model,
             hook_name=hook,
             quantiser_step=meter.quantiser_step,
+            n_sinks=meter.n_sinks,
+            sink_norm=_finite_or_none(meter.sink_norm),
             notes=tuple(notes),
         ),
     )

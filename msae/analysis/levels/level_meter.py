@@ -16,15 +16,18 @@ from msae.sae.metrics import LevelAccumulator, LevelFigures, squared_error, unex
 class LevelMeter:
     """Streams rows through an SAE that is in `eval()` mode; memory does not grow with the sample.
 
+    `sink_norm`: see `LevelAccumulator`.
     Raises `EvaluationError` for an SAE whose weights are not finite.
     """
 
-    def __init__(self, sae: SparseAutoencoder, quantiser_step: float | None = None) -> None:
+    def __init__(
+        self, sae: SparseAutoencoder, quantiser_step: float | None = None, sink_norm: float | None = None
+    ) -> None:
         self.sae = sae
         for name in ("W_enc", "b_enc", "W_dec", "b_dec"):
             if not torch.isfinite(sae.get_parameter(name)).all():
                 raise EvaluationError(f"{name} of the SAE is not finite: it has diverged; use an earlier checkpoint")
-        self._levels = LevelAccumulator(sae)
+        self._levels = LevelAccumulator(sae, sink_norm)
         self._rate = RateAccumulator(sae.prefix_widths, quantiser_step)
         self._quantised_error = torch.zeros(sae.n_levels, dtype=torch.float64)
 
@@ -32,6 +35,16 @@ class LevelMeter:
     def n_rows(self) -> int:
         """Rows seen."""
         return self._levels.n_rows
+
+    @property
+    def n_sinks(self) -> int:
+        """Rows seen whose norm is above `sink_norm`."""
+        return self._levels.n_sinks
+
+    @property
+    def sink_norm(self) -> float | None:
+        """The norm above which a row is a sink; None before the first row."""
+        return self._levels.sink_norm
 
     @property
     def quantiser_step(self) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,15 @@ LEVELS = TableSpec(
     Column("band_width", INT, "latents this level adds (its band)"),
     Column("l0", FLOAT, "prefix: mean number of latents that fire on a token", "latents a token", "L0", 2),
     Column("fvu", FLOAT, "prefix: sum |x - x_hat|^2 / sum |x - mean|^2, the mean over the whole sample", "", "FVU", 4),
+    Column(
+        "fvu_ordinary",
+        FLOAT,
+        "fvu of ordinary rows alone, the mean over these: those of a norm up to sample.sink_norm, 10 x the median norm",
+        "",
+        "FVU ordinary",
+        4,
+    ),
+    Column("l0_ordinary", FLOAT, "l0 of ordinary rows alone", "latents a token", digits=2),
     Column("ev", FLOAT, "1 - fvu", heading="EV", digits=4),
     Column(
         "ev_legacy",
@@ -89,6 +98,8 @@ LEVELS = TableSpec(
     Column("ce_quantised", FLOAT, "ce_sae with the rounded values", "nats", digits=3),
 )
 DEFINITIONS = {column.name: column.meaning for column in LEVELS.columns}
+WITH_SINKS = "fvu_ordinary"
+"""Shown where the sample has sinks; elsewhere it is `fvu`."""
 SHOWN = ("level", "width", "l0", "fvu", "cosine", "ce_sae", "ce_recovered", "kl", "dead", "dense", "bits")
 
 
@@ -118,6 +129,8 @@ class LevelRow:
     bits: float
     fvu_quantised: float
     ce_quantised: float | None = None
+    fvu_ordinary: float | None = None
+    l0_ordinary: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +138,8 @@ class Sample:
     """What a table was measured on.
 
     `n_tokens`: rows of activations, those of tokens that belong to a document. `n_predictions`: predictions that count
-    in CE and KL, 0 without a language head. `notes`: what a reader must know, one sentence each.
+    in CE and KL, 0 without a language head. `n_sinks`: rows of a norm above `sink_norm`, 10 × the median norm of the
+    store's rows, or where there is no store of the first batch's. `notes`: what a reader must know, one sentence each.
     """
 
     n_tokens: int
@@ -134,6 +148,8 @@ class Sample:
     model: str
     hook_name: str
     quantiser_step: float | None
+    n_sinks: int = 0
+    sink_norm: float | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -170,10 +186,15 @@ class LevelTable:
         return ShownTable.of(
             (*(column for column in LEVELS.columns if column.name not in OF_BAND), *OF_BAND.values()),
             [{**row, **{name: _of_band(row, name) for name in OF_BAND}} for row in self.records()],
-            *SHOWN,
+            *self.columns(SHOWN),
             title=f"What each level is worth: {sample.n_tokens:,} tokens" + (f" of {where}" if where else ""),
             notes=self._notes(),
         )
+
+    def columns(self, names: Sequence[str]) -> tuple[str, ...]:
+        """`names`, and behind ``fvu`` the same on ordinary rows where the sample has sinks."""
+        more = {"fvu": ("fvu", WITH_SINKS)} if self.sample.n_sinks else {}
+        return tuple(shown for name in names for shown in more.get(name, (name,)))
 
     def __rich__(self) -> ShownTable:
         return self.shown()
@@ -193,7 +214,18 @@ class LevelTable:
                 f"Values rounded to steps of {sample.quantiser_step:g} in bits/token; "
                 f"FVU is then {last.fvu_quantised:.4f} at full width."
             )
-        return [*lines, *sample.notes]
+        return [*lines, *self.sink_notes(), *sample.notes]
+
+    def sink_notes(self) -> list[str]:
+        """What a reader must know of rows whose norms rule the figures; nothing where there is none."""
+        sample = self.sample
+        if not sample.n_sinks:
+            return []
+        return [
+            f"{sample.n_sinks:,} of {sample.n_tokens:,} rows ({sample.n_sinks / sample.n_tokens:.2%}) are sinks, of "
+            f"a norm above {sample.sink_norm or 0:.4g} (10 x the median). FVU over all rows tells mostly how well "
+            "these are reconstructed; FVU ordinary leaves them out."
+        ]
 
     @classmethod
     def read(cls, path: Path | str) -> LevelTable:

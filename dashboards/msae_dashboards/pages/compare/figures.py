@@ -4,27 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
+from msae.analysis.levels import level_table
 from msae.runs.layout import compared_table
 from msae_dashboards.data.tables import RunTables
 from msae_dashboards.pages.compare.compared import LEVELS, Compared
 from msae_dashboards.pages.declared import figure, head
-from msae_dashboards.pages.overview.level_table import COLUMNS
+from msae_dashboards.pages.overview import level_table as overview
 from msae_dashboards.pages.panel import Panel, Visit
 from msae_dashboards.view.nodes import Content, Head, LevelChip, Paragraph, Table
+
+COLUMNS = (*overview.COLUMNS[:3], level_table.WITH_SINKS, *overview.COLUMNS[3:])
 
 
 def render(visit: Visit) -> Content:
     """One row a level of either side."""
     compared = Compared.of(visit)
     rows = _rows(visit.tables, compared)
-    columns = [column for column in COLUMNS if any(row.get(column.name) is not None for row in rows)]
+    spec = {column.name: column for column in level_table.LEVELS.columns}
+    columns = [spec[name] for name in COLUMNS if any(row.get(name) is not None for row in rows)]
     body = [[row["name"], *(figure(column, row) for column in columns)] for row in rows]
     return [Table("Figures of both sides", [Head("side"), *map(head, columns)], body), *_notes(visit.tables, compared)]
 
 
 def _rows(tables: RunTables, compared: Compared) -> list[dict[str, Any]]:
     if compared.name == LEVELS:
-        records = tables.levels().records()
+        table = tables.levels()
+        records = table.records()
+        if not table.sample.n_sinks:  # ordinary rows are then all of them
+            records = [{**record, level_table.WITH_SINKS: None} for record in records]
         return [{**records[side], "name": LevelChip(side)} for side in (compared.a, compared.b) if side < len(records)]
     wanted = [compared.sides[side].name for side in (compared.a, compared.b)]
     found = []
@@ -39,7 +46,9 @@ def _rows(tables: RunTables, compared: Compared) -> list[dict[str, Any]]:
 
 def _notes(tables: RunTables, compared: Compared) -> list[Paragraph]:
     if compared.name == LEVELS:
-        return [Paragraph(f"Measured on {tables.levels().sample.n_tokens:,} tokens.", "note")]
+        table = tables.levels()
+        about = [f"Measured on {table.sample.n_tokens:,} tokens.", *table.sink_notes()]
+        return [Paragraph(note, "note") for note in about]
     n_tokens = tables.comparisons()[compared.name]["n_tokens"]
     notes = [f"Latents were matched on {n_tokens:,} tokens.", *compared.notes]
     return [Paragraph(note, "note") for note in notes]

@@ -8,23 +8,24 @@ from msae_dashboards.pages.declared import figure, head
 from msae_dashboards.pages.panel import Panel, Visit
 from msae_dashboards.view.nodes import Content, LevelChip, Paragraph, Table
 
-COLUMNS = tuple(LEVELS[name] for name in ("width", "l0", "fvu", "ev", "ce_recovered", "kl", "dead", "dense", "bits"))
+COLUMNS = ("width", "l0", "fvu", "ev", "ce_recovered", "kl", "dead", "dense", "bits")
 
 
 def render(visit: Visit) -> Content:
     """One row a level, and the sample it was measured on."""
     table = visit.tables.levels()
+    columns = [LEVELS[name] for name in table.columns(COLUMNS)]
     rows: list[list[Content]] = []
     for record in table.records():
         level = record["level"]
         chip = LevelChip(level, features_href(level=str(level)), f"all latents of level {level}")
-        rows.append([chip, *(figure(column, record) for column in COLUMNS)])
+        rows.append([chip, *(figure(column, record) for column in columns)])
     where = " ".join(filter(None, [table.sample.model, table.sample.hook_name]))
     measured = f"Measured on {table.sample.n_tokens:,} tokens" + (f" of {where}." if where else ".")
     return [
-        Table("Figures of every level", [head(LEVELS["level"]), *map(head, COLUMNS)], rows),
+        Table("Figures of every level", [head(LEVELS["level"]), *map(head, columns)], rows),
         Paragraph(measured, "note"),
-        *(Paragraph(note, "note") for note in table.sample.notes),
+        *(Paragraph(note, "note") for note in (*table.sink_notes(), *table.sample.notes)),
     ]
 
 
