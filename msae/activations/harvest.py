@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import math
 import os
 import shutil
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -29,7 +31,8 @@ from msae.activations.source import ActivationSource, ContextBatch
 from msae.activations.store import ActivationStore
 from msae.activations.writer import StoreWriter
 from msae.core.errors import ConfigError, CorpusError, DiskError, SourceError, StoreError
-from msae.core.spec import SourceSpec
+from msae.core.sinks import norms_of, sink_norm_of
+from msae.core.spec import WITHOUT_SINKS, SourceSpec
 from msae.data.documents import Document, NamesRead
 
 
@@ -41,6 +44,7 @@ def harvest(
     path: Path | str,
     dtype: str = "float16",
     holdout_tokens: int | None = None,
+    leave_out_sinks: bool = False,
     shard_rows: int = DEFAULT_SHARD_ROWS,
     corpus: str = "",
     progress: bool = True,
@@ -49,6 +53,8 @@ def harvest(
 
     Every n-th context, from the first on, is set aside whole in ``path/holdout`` (default: a twentieth of the rows,
     100,000 at most). `dtype` on disk: ``float16``, ``bfloat16`` or ``float32``. `corpus` describes the text for people.
+    `leave_out_sinks`: rows above 10 × the median norm of the first batch's rows are treated as those of special tokens
+    are (with several hooks: where they are so at any of them); `ActivationStore.ordinary` leaves them out afterwards.
     With `progress`, a plan, a bar and a report go to standard error. A harvest that was stopped goes on when called
     again with the same arguments. A corpus that runs out early gives a finished, smaller store and a warning; so do
     rows of huge norm that rule every figure (`msae.activations.norms`), and a `dtype` too coarse for small activations.
@@ -62,7 +68,7 @@ def harvest(
             f"harvest takes a source with one hook, this one has {sorted(source.specs)}: use harvest_hooks"
         )
     (hook,) = source.specs
-    request = _request(n_tokens, dtype, holdout_tokens, shard_rows)
+    request = _request(n_tokens, dtype, holdout_tokens, shard_rows, leave_out_sinks)
     return _harvest(source, documents, request, Path(path), {hook: Path(path)}, corpus, progress)[hook]
 
 
@@ -74,19 +80,27 @@ def harvest_hooks(
     path: Path | str,
     dtype: str = "float16",
     holdout_tokens: int | None = None,
+    leave_out_sinks: bool = False,
     shard_rows: int = DEFAULT_SHARD_ROWS,
     corpus: str = "",
     progress: bool = True,
 ) -> dict[str, ActivationStore]:
     """`harvest` for every hook of the source from one pass: a store each at ``path/<hook name>``, by hook name."""
-    request = _request(n_tokens, dtype, holdout_tokens, shard_rows)
+    request = _request(n_tokens, dtype, holdout_tokens, shard_rows, leave_out_sinks)
     folders = {hook: Path(path) / hook for hook in source.specs}
     return _harvest(source, documents, request, Path(path), folders, corpus, progress)
 
 
-def _request(n_tokens: int, dtype: str, holdout_tokens: int | None, shard_rows: int) -> HarvestRequest:
-    held_out = default_holdout_tokens(n_tokens) if holdout_tokens is None else holdout_tokens
-    return HarvestRequest(n_tokens=n_tokens, dtype=dtype, holdout_tokens=held_out, shard_rows=shard_rows)
+def _request(
+    n_tokens: int, dtype: str, holdout_tokens: int | None, shard_rows: int, leave_out_sinks: bool
+) -> HarvestRequest:
+    return HarvestRequest(
+        n_tokens=n_tokens,
+        dtype=dtype,
+        holdout_tokens=default_holdout_tokens(n_tokens) if holdout_tokens is None else holdout_tokens,
+        shard_rows=shard_rows,
+        leave_out_sinks=leave_out_sinks,
+    )
 
 
 def _harvest(
@@ -99,6 +113,8 @@ def _harvest(
     progress: bool,
 ) -> dict[str, ActivationStore]:
     specs = dict(source.specs)
+    if request.leave_out_sinks:
+        specs = {hook: replace(spec, special_rows=WITHOUT_SINKS) for hook, spec in specs.items()}
     read = NamesRead(documents)
     with _sole_harvest(root):
         for folder in folders.values():
@@ -130,6 +146,7 @@ class _Harvest:
         self.batches = 0
         self.contexts = 0
         self.digest = ""
+        self.sink_norms: dict[str, float] = {}
         if (root / PROGRESS).is_file():
             self._restore(HarvestState.read(root / PROGRESS))
 
@@ -166,6 +183,8 @@ class _Harvest:
 
     def take(self, batch: ContextBatch, activations: Mapping[str, Tensor], names: list[str]) -> int:
         """Add a batch's rows to every store, and write a shard when enough are pending. Returns the rows taken."""
+        if self.request.leave_out_sinks:
+            batch = self._without_sinks(batch, activations)
         stride = self.request.holdout_stride
         number = torch.arange(self.contexts, self.contexts + len(batch))
         held = number % stride == 0 if stride else torch.zeros(len(batch), dtype=torch.bool)
@@ -186,6 +205,17 @@ class _Harvest:
         if next(iter(self.train.values())).pending_rows >= self.request.shard_rows:
             self._flush()
         return len(to_train) + len(to_holdout)
+
+    def _without_sinks(self, batch: ContextBatch, activations: Mapping[str, Tensor]) -> ContextBatch:
+        keep = batch.keep.flatten()
+        sink = torch.zeros(int(keep.sum()), dtype=torch.bool)
+        for hook, spec in self.specs.items():
+            rows = _flat_rows(activations, hook, spec, batch)
+            norms = norms_of(rows[keep.to(rows.device)]).cpu()
+            if hook not in self.sink_norms and math.isfinite(limit := sink_norm_of(norms)):
+                self.sink_norms[hook] = limit
+            sink |= norms > self.sink_norms.get(hook, math.inf)
+        return batch.without(sink.nonzero()[:, 0])
 
     def finish(self, names: list[str], corpus: str) -> None:
         """Write what is pending and the manifests; from then on the stores are finished."""
@@ -224,6 +254,7 @@ class _Harvest:
             batches=self.batches,
             contexts=self.contexts,
             digest=self.digest,
+            sink_norms=self.sink_norms,
             train={hook: writer.state() for hook, writer in self.train.items()},
             held_out={hook: writer.state() for hook, writer in self.held_out.items()},
         )
@@ -240,6 +271,7 @@ class _Harvest:
                 "remove this one: --replace on the command line, manifest.remove_store(path) in Python."
             )
         self.batches, self.contexts, self.digest = state.batches, state.contexts, state.digest
+        self.sink_norms = dict(state.sink_norms)
         for hook in self.specs:
             self.train[hook].restore(state.train[hook])
             self.held_out[hook].restore(state.held_out[hook])

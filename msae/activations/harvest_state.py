@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from msae.activations.manifest import FORMAT, FORMAT_VERSION
@@ -19,7 +19,8 @@ from msae.core.spec import SourceSpec
 class HarvestState:
     """The request, and how much of it is on disk. `train`, `held_out`: by hook.
 
-    `batches`, `contexts`: model batches and contexts seen; `digest`: a hash chain over them.
+    `batches`, `contexts`: model batches and contexts seen; `digest`: a hash chain over them. `sink_norms`: by hook the
+    norm above which rows are left out, where they are.
     """
 
     request: HarvestRequest
@@ -29,6 +30,7 @@ class HarvestState:
     digest: str
     train: Mapping[str, WriterState]
     held_out: Mapping[str, WriterState]
+    sink_norms: Mapping[str, float] = field(default_factory=dict)
     format: str = FORMAT
     format_version: int = FORMAT_VERSION
 

@@ -22,13 +22,15 @@ class HarvestRequest:
     """What a harvest is to do.
 
     `n_tokens`: rows in the store. `holdout_tokens`: about as many rows more in the holdout (0: no holdout), in whole
-    contexts spread evenly over the text. `shard_rows`: rows after which a shard is closed.
+    contexts spread evenly over the text. `shard_rows`: rows after which a shard is closed. `leave_out_sinks`: no row
+    above 10 × the median norm is kept.
     """
 
     n_tokens: int
     dtype: str = "float16"
     holdout_tokens: int = 0
     shard_rows: int = DEFAULT_SHARD_ROWS
+    leave_out_sinks: bool = False
 
     def __post_init__(self) -> None:
         require(self.n_tokens > 0, "n_tokens", self.n_tokens, "at least one row")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from msae.core.spec import SourceSpec
-from msae.data.contexts import PackedContexts
+from msae.data.contexts import NOWHERE, PackedContexts
 from msae.data.documents import Document
 
 Replacement = Callable[
@@ -55,6 +55,14 @@ class ContextBatch:
 
     def __len__(self) -> int:
         return self.token_ids.shape[0]
+
+    def without(self, kept: Int[Tensor, " rows"]) -> ContextBatch:
+        """The same contexts with some kept positions, numbered in reading order, marked as special tokens are."""
+        places = self.keep.flatten().nonzero()[:, 0]
+        marked = places[kept[(kept >= 0) & (kept < len(places))]]
+        document, offset = (column.flatten().clone() for column in (self.document, self.offset))
+        document[marked] = offset[marked] = NOWHERE
+        return replace(self, document=document.view_as(self.document), offset=offset.view_as(self.offset))
 
     def select(self, rows: Int[Tensor, " rows"]) -> ContextBatch:
         """The batch of the contexts at `rows`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -23,7 +23,10 @@ from msae.activations.source import ContextBatch
 from msae.core.config import require
 from msae.core.errors import StoreError
 from msae.core.files import read_json
-from msae.core.spec import SourceSpec
+from msae.core.numerics import float64
+from msae.core.spec import WITHOUT_SINKS, SourceSpec
+
+NORMS_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +59,13 @@ class ActivationStore:
     Rows are in reading order. Special tokens have none. Moments are over all rows, as stored.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, fingerprint: str) -> None:
+    def __init__(
+        self, path: Path, manifest: Manifest, fingerprint: str, left_out: Int[Tensor, " sinks"] | None = None
+    ) -> None:
         self.path = path
         self.manifest = manifest
         self.fingerprint = fingerprint
+        self._left_out = left_out
         self._starts = [0, *accumulate(manifest.shard_rows)]
         self._acts: dict[int, Tensor] = {}
 
@@ -73,6 +79,27 @@ class ActivationStore:
         manifest.check_sizes(Path(path))
         return cls(Path(path), manifest, fingerprint)
 
+    @classmethod
+    def open_for(cls, path: Path | str, spec: SourceSpec) -> ActivationStore:
+        """The store at `path` as whoever recorded `spec` read it: without its sinks where it was read without."""
+        store = cls.open(path)
+        return store.ordinary() if spec.special_rows == WITHOUT_SINKS else store
+
+    def ordinary(self) -> ActivationStore:
+        """The same store without its sinks, the rows above 10 × the median norm, in its holdout too. Nothing is copied.
+
+        Mean, scale and variance are those of the rows that are left; contexts keep the tokens, marked as special ones.
+        """
+        return self if self.spec.special_rows == WITHOUT_SINKS else self._without(self.norm_summary.sink_norm)
+
+    def _without(self, sink_norm: float) -> ActivationStore:
+        norms = [self.norms(start, stop) for start, stop in pairwise(self._starts)]
+        sinks = torch.cat([torch.empty(0), *norms]) > sink_norm
+        view = ActivationStore(self.path, self.manifest, f"{self.fingerprint} without sinks", sinks.nonzero()[:, 0])
+        if self.holdout is not None:
+            view.holdout = self.holdout._without(sink_norm)
+        return view
+
     def __repr__(self) -> str:
         return (
             f"ActivationStore({str(self.path)!r}: {self.n_rows:,} rows of {self.d_in} {self.dtype}, "
@@ -85,7 +112,8 @@ class ActivationStore:
     @property
     def spec(self) -> SourceSpec:
         """What made the activations."""
-        return self.manifest.spec
+        spec = self.manifest.spec
+        return spec if self._left_out is None else replace(spec, special_rows=WITHOUT_SINKS)
 
     @property
     def dtype(self) -> str:
@@ -100,12 +128,12 @@ class ActivationStore:
     @property
     def n_rows(self) -> int:
         """Rows, holdout not included."""
-        return self.manifest.n_rows
+        return self.manifest.n_rows - (0 if self._left_out is None else len(self._left_out))
 
     @property
     def mean_squared_norm(self) -> float:
         """E‖x‖² over all rows."""
-        return self.manifest.mean_squared_norm
+        return self._moments[1]
 
     @cached_property
     def mean(self) -> Float[Tensor, " d_in"]:
@@ -148,9 +176,10 @@ class ActivationStore:
     @cached_property
     def norm_summary(self) -> NormSummary:
         """How the norms of all rows are spread; stores made before norms were kept are read through for it."""
-        if self.manifest.norms is not None:
+        if self.manifest.norms is not None and self._left_out is None:
             return self.manifest.norms
-        return summarize_norms([self.norms(a, b) for a, b in pairwise(self._starts)])
+        bounds = [*range(0, self.n_rows, NORMS_AT_ONCE), self.n_rows]
+        return summarize_norms([self.norms(a, b) for a, b in pairwise(bounds)])
 
     def document_names(self) -> list[str]:
         """The names of the documents, so that ``names[tokens.document]`` tells where a row is from."""
@@ -189,13 +218,7 @@ class ActivationStore:
 
     def gather(self, spans: Sequence[tuple[int, int]]) -> Float[Tensor, "rows d_in"]:
         """The rows of every [start, stop) span, one span after the other, in the dtype on disk."""
-        out = torch.empty(sum(stop - start for start, stop in spans), self.d_in, dtype=DTYPES[self.dtype])
-        filled = 0
-        for start, stop in spans:
-            for shard, a, b in self._pieces(start, stop):
-                out[filled : filled + b - a] = self._shard_acts(shard)[a:b]
-                filled += b - a
-        return out
+        return self._read([piece for start, stop in spans for piece in self._pieces(start, stop)])
 
     def verify(self) -> None:
         """Read every file, the holdout's too, and raise `StoreError` naming those whose SHA-256 has changed."""
@@ -203,17 +226,51 @@ class ActivationStore:
         if self.holdout is not None:
             self.holdout.verify()
 
-    @cached_property
+    @property
     def _exact_mean(self) -> Float[Tensor, " d_in"]:
-        return map_tensors(self.path / MEAN)["mean"].clone()
+        return self._moments[0]
+
+    @cached_property
+    def _moments(self) -> tuple[Float[Tensor, " d_in"], float]:
+        """The mean (float64) and E‖x‖², of what is left once sinks are taken off the sums."""
+        mean, square = map_tensors(self.path / MEAN)["mean"].clone(), self.manifest.mean_squared_norm
+        if self._left_out is None or not len(self._left_out):
+            return mean, square
+        n, sinks = self.manifest.n_rows, torch.zeros_like(mean)
+        square *= n
+        for rows in self._left_out.split(1024):
+            x = float64(self._read([piece for row in rows.tolist() for piece in self._stored(row, row + 1)]))
+            sinks += x.sum(0)
+            square -= float(x.square().sum())
+        return (n * mean - sinks) / max(1, self.n_rows), square / max(1, self.n_rows)
 
     def _pieces(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
         """The parts of rows [start, stop) in each shard, as (shard, first, last + 1) counted in the shard."""
+        if self._left_out is None or start == stop:
+            yield from self._stored(start, stop)
+            return
+        # Row i of those left is row i + n of all, n the sinks before it.
+        before = self._left_out - torch.arange(len(self._left_out))
+        first, last = (i + int(torch.searchsorted(before, i, right=True)) for i in (start, stop - 1))
+        between = self._left_out[(self._left_out > first) & (self._left_out < last)].tolist()
+        for a, b in zip([first, *(row + 1 for row in between)], [*between, last + 1], strict=True):
+            yield from self._stored(a, b)
+
+    def _stored(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+        """`_pieces`, of rows as they are numbered on disk."""
         shard = bisect_right(self._starts, start) - 1
         while start < stop:
             end = min(stop, self._starts[shard + 1])
             yield shard, start - self._starts[shard], end - self._starts[shard]
             start, shard = end, shard + 1
+
+    def _read(self, pieces: Sequence[tuple[int, int, int]]) -> Float[Tensor, "rows d_in"]:
+        out = torch.empty(sum(b - a for _, a, b in pieces), self.d_in, dtype=DTYPES[self.dtype])
+        filled = 0
+        for shard, a, b in pieces:
+            out[filled : filled + b - a] = self._shard_acts(shard)[a:b]
+            filled += b - a
+        return out
 
     def _shard_acts(self, shard: int) -> Tensor:
         if shard not in self._acts:
@@ -236,15 +293,19 @@ class ActivationStore:
         return torch.cat([*empty, *(tensors[name][a:b] for tensors, a, b in pieces)]) if known else None
 
     def _contexts(self, batch_size: int) -> Iterator[ContextBatch]:
+        seen = 0
         for shard in range(len(self.manifest.context_rows)):
             tensors = map_tensors(self.path / shard_name("contexts", shard))
             for part in torch.arange(self.manifest.context_rows[shard]).split(batch_size):
-                yield ContextBatch(
+                batch = ContextBatch(
                     token_ids=tensors["token_ids"][part].long(),
                     document=tensors["document"][part].long(),
                     offset=tensors["offset"][part].long(),
                     attention=tensors["attention"][part].clone(),
                 )
+                n_rows = int(batch.keep.sum())
+                yield batch if self._left_out is None else batch.without(self._left_out - seen)
+                seen += n_rows
 
     def _check_range(self, start: int, stop: int) -> None:
         if not 0 <= start <= stop <= self.n_rows:

@@ -21,6 +21,8 @@ class Analyze:
     """Tokens to measure on, at most."""
     holdout: bool = False
     """Measure on the store's holdout (rows never trained on) instead of the rows trained on."""
+    leave_out_sinks: bool = False
+    """Measure without the rows above 10 times the median norm; a run that was trained so is measured so anyway."""
     store: Path | None = None
     """The store, if it has moved; or another store of the same model and hook."""
     model: str | None = None
@@ -45,6 +47,7 @@ class Analyze:
             run,
             tokens=self.tokens,
             holdout=self.holdout,
+            leave_out_sinks=self.leave_out_sinks,
             store=self.store,
             model=model,
             concepts=self.concepts,

@@ -32,6 +32,8 @@ class Harvest:
     """Rows (tokens) to keep."""
     holdout_tokens: int | None = None
     """Rows set aside for calibration and evaluation; by default a twentieth, 100,000 at most."""
+    leave_out_sinks: bool = False
+    """Keep no row above 10 times the median norm. msae train has the same flag, for stores that keep them."""
     dtype: DtypeName = "float16"
     """Precision on disk."""
     model_dtype: DtypeName = "float32"
@@ -83,6 +85,7 @@ class Harvest:
             "path": self.out,
             "dtype": self.dtype,
             "holdout_tokens": self.holdout_tokens,
+            "leave_out_sinks": self.leave_out_sinks,
         }
         if len(source.specs) > 1:
             stores = harvest_hooks(source, documents, **settings)  # type: ignore[arg-type]

@@ -57,6 +57,8 @@ class Train:
     """Seed of every random draw."""
     kernel: str = "auto"
     """How a step is computed; results agree."""
+    leave_out_sinks: bool = False
+    """Train without the rows above 10 times the median norm; eval and analyze then leave them out too."""
     device: str | None = None
     """cpu, cuda or mps; by default a CUDA GPU if there is one. A seed gives the same bits on a CPU alone, with
     the same number of threads."""
@@ -92,6 +94,8 @@ class Train:
                 f"{self.out} holds {state} run ({resume}start over: add --replace; or choose another --out)"
             )
         store = ActivationStore.open(self.store)
+        if self.leave_out_sinks:
+            store = store.ordinary()
         sae = self._sae(store)
         config = TrainConfig(
             n_tokens=self.tokens or 4 * store.n_rows,

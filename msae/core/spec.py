@@ -24,6 +24,10 @@ FINGERPRINT = "sha256:"
 """What a revision that is a fingerprint begins with."""
 
 
+WITHOUT_SINKS = "left out, and so are sinks"
+"""`SourceSpec.special_rows` where rows of huge norm (`msae.core.sinks`) were left out by choice."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SourceSpec:
     """Where activations come from. Everything that changes their values is a field.
@@ -39,7 +43,8 @@ class SourceSpec:
     `dtype`: the dtype the model ran in. `context_size`: tokens a context, special tokens included; 0: none.
     `prepend_bos`: whether a context opens with BOS (or [CLS]). `bos_between_documents`: whether BOS also separates the
     documents inside a context.
-    `special_rows`: what became of rows at BOS, padding and other special tokens: ``left out`` in stores made here.
+    `special_rows`: what became of rows at BOS, padding and other special tokens: ``left out`` in stores made here, or
+    `WITHOUT_SINKS`. No part of the identity: a model gives the same rows either way.
     `pooling`: how the rows of a document became one (`msae.activations.pooled`); empty: they did not.
     `d_in`: numbers a row. `model_path`: where the model was opened from (not part of its identity).
     """

@@ -63,6 +63,7 @@ def analyze_run(
     *,
     store: str | Path | None = None,
     holdout: bool = False,
+    leave_out_sinks: bool = False,
     tokens: int = DEFAULT_TOKENS,
     model: str | None = None,
     device: str | None = None,
@@ -76,15 +77,18 @@ def analyze_run(
 
     `concepts`: a table of labels (`concepts.labels.given`), in addition to those of the text itself (`label_text`), for
     which the tokenizer is needed. They are probed on the first `concept_tokens` rows (0: not at all).
-    `store`: None takes the store the run was trained on; `holdout` takes its holdout instead. `model`: where the model
-    is, if it has moved: its tokenizer gives tokens their text, its unembedding the logits. Without it (activations of
-    arrays, or a model that is not to be had) both are left out, which a note says.
+    `store`: None takes the store the run was trained on; `holdout` takes its holdout instead; `leave_out_sinks` takes
+    either without the rows above 10 × the median norm, as a run that was trained so is measured anyway.
+    `model`: where the model is, if it has moved: its tokenizer gives tokens their text, its unembedding the logits.
+    Without it (activations of arrays, or a model that is not to be had) both are left out, which a note says.
 
     Raises `EvaluationError` without a holdout where one is requested, and what `collect` and opening the store raise.
     """
     require(tokens > 0, "tokens", tokens, "at least one token")
     require(concept_tokens >= 0, "concept_tokens", concept_tokens, "a number of tokens, or 0 for no concepts")
-    rows = ActivationStore.open(store or run.store_path)
+    rows = ActivationStore.open_for(store or run.store_path, run.source)
+    if leave_out_sinks:
+        rows = rows.ordinary()
     if holdout:
         rows = _holdout(rows)
     settings = settings or CollectSettings()
@@ -103,6 +107,7 @@ def analyze_run(
         progress=progress,
         force=force,
     )
+    notes += _of_the_rows(rows, collected)
     write_tables(collected.tables, run.results)
     results = {measurement.name: measurement().run(collected) for measurement in MEASUREMENTS}
     for apart, more_notes in (
@@ -129,6 +134,23 @@ def analyze_run(
     content = {"sample": sample, **{name: dict(result.summary) for name, result in results.items()}, "notes": notes}
     write_json(run.folder.analysis, content)
     return Analysis(tables=collected.tables, results=results, sample=sample, notes=tuple(notes))
+
+
+def _of_the_rows(rows: ActivationStore, collected: Collected) -> list[str]:
+    """What a reader must know of the rows: contexts that are not known, and sinks."""
+    notes = []
+    if collected.origin.opens_context is None and rows.spec.context_size > 1:
+        notes.append(
+            f"{rows.path} was made before positions in contexts were kept: what is shown before a token may be text "
+            "that the model had not read. Harvest it again."
+        )
+    norms = rows.norm_summary
+    if norms.sinks_rule:
+        notes.append(
+            f"Norms of the rows: {norms.line(rows.n_rows)}. Strong activations and similarities are theirs above all; "
+            "analyze without them: --leave-out-sinks."
+        )
+    return notes
 
 
 def _baselines(

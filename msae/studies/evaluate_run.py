@@ -9,6 +9,7 @@ from msae.activations.store import ActivationStore
 from msae.analysis.levels.evaluate import DEFAULT_TOKENS, evaluate_levels, evaluate_rows
 from msae.analysis.levels.level_table import LevelTable
 from msae.core.errors import EvaluationError
+from msae.core.spec import SourceSpec
 from msae.data.documents import Document
 from msae.plots.levels import levels_figure
 from msae.plots.theme import write_html
@@ -35,7 +36,7 @@ def evaluate_run(
     Raises `EvaluationError` when there is neither text nor a holdout, and whatever opening the model raises.
     """
     spec = run.source
-    data = documents if documents is not None else _holdout(store or run.store_path)
+    data = documents if documents is not None else _holdout(store or run.store_path, spec)
     if spec.kind == "transformer_lens":
         from msae.activations.reopen import reopen
 
@@ -52,8 +53,8 @@ def evaluate_run(
     return table
 
 
-def _holdout(path: str | Path) -> ActivationStore:
-    store = ActivationStore.open(path)
+def _holdout(path: str | Path, spec: SourceSpec) -> ActivationStore:
+    store = ActivationStore.open_for(path, spec)
     if store.holdout is None:
         raise EvaluationError(
             f"the store {path} kept no holdout: give text to evaluate on (--text), or harvest with holdout tokens"

@@ -34,7 +34,7 @@ def train_independent(
     Raises `CheckpointError` while the run is unfinished, `MismatchError` when the store has other rows, and
     `ConfigError` for a run of one level, one with no L0 to ask for, or baselines there of other settings.
     """
-    rows = ActivationStore.open(store or run.store_path)
+    rows = ActivationStore.open_for(store or run.store_path, run.source)
     recorded = run.store_fingerprint
     if rows.fingerprint != recorded:
         raise MismatchError(

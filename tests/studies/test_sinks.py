@@ -80,3 +80,45 @@ def test_a_sample_without_sinks_has_one_fvu(data, run):
     table = msae.evaluate_rows(run.sae, ordinary, progress=False)
     assert table.sample.n_sinks == 0 and "FVU ordinary" not in table.shown().html()
     assert table.levels[-1].fvu_ordinary == pytest.approx(table.levels[-1].fvu)
+
+
+def test_a_store_without_its_sinks_is_the_store_of_the_other_rows(data):
+    store, _ = data
+    view, x = store.ordinary(), store.rows(0, store.n_rows)
+    kept = x.norm(dim=1) <= store.norm_summary.sink_norm
+    assert 0 < store.n_rows - view.n_rows == int((~kept).sum()) == store.norm_summary.n_sinks
+    assert torch.equal(view.rows(0, view.n_rows), x[kept])
+    for start, stop in ((0, 1), (700, 1_900), (view.n_rows - 5, view.n_rows), (3, 3)):
+        assert torch.equal(view.rows(start, stop), x[kept][start:stop])
+        assert torch.equal(view.tokens(start, stop).document, store.tokens(0, store.n_rows).document[kept][start:stop])
+    assert torch.equal(view.gather([(5, 9), (2_000, 4_000)]), torch.cat([x[kept][5:9], x[kept][2_000:4_000]]))
+    assert torch.allclose(view.mean, x[kept].mean(0), atol=1e-5)
+    assert view.mean_squared_norm == pytest.approx(x[kept].square().sum(1).mean().item(), rel=1e-5)
+    assert view.variance == pytest.approx(x[kept].double().var(0, correction=0).sum().item(), rel=1e-5)
+    assert not view.norm_summary.sinks_rule and view.ordinary() is view
+    batch = next(iter(view.batches(256, seed=0, prefetch=False)))
+    assert batch.norm(dim=1).max() <= store.norm_summary.sink_norm
+
+
+def test_in_a_holdout_without_sinks_they_stand_as_special_tokens_do(data):
+    store, _ = data
+    view, holdout = store.ordinary().holdout, store.holdout
+    kept = holdout.norms(0, holdout.n_rows) <= store.norm_summary.sink_norm
+    assert 0 < view.n_rows == int(kept.sum()) < holdout.n_rows
+    whole, marked = (torch.cat([batch.keep.flatten() for batch in own.contexts(7)]) for own in (holdout, view))
+    assert torch.equal(marked[whole], kept)
+
+
+def test_a_run_without_sinks_is_better_on_ordinary_rows_and_is_measured_on_them(data, run, tmp_path):
+    store, ordinary = data
+    without = trained(store.ordinary(), tmp_path / "ordinary")
+    assert without.source.special_rows == without.sae.source.special_rows == "left out, and so are sinks"
+    last, before = without.sae.recorded[-1], run.sae.recorded[-1]
+    assert last.fvu_ordinary is None and last.fvu < 0.8 * before.fvu_ordinary
+    with torch.no_grad():
+        assert fvu(ordinary, without.sae.reconstruct(ordinary)) == pytest.approx(last.fvu, abs=0.05)
+    table = evaluate_run(without, progress=False)
+    assert table.sample.n_tokens == store.ordinary().holdout.n_rows and table.sample.n_sinks == 0
+    assert table.levels[-1].fvu == pytest.approx(last.fvu, rel=1e-3)
+    assert msae.ActivationStore.open_for(store.path, without.source).fingerprint == without.store_fingerprint
+    assert msae.ActivationStore.open_for(store.path, run.source).fingerprint == run.store_fingerprint
