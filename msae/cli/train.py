@@ -109,7 +109,8 @@ class Train:
             delete_run(self.out)
         run = train(sae, store, config, self.out, wandb_project=self.wandb, force=self.force)
         for level, record in enumerate(run.load_sae().recorded):
-            say(f"level {level}: width {record.width:,}  L0 {record.l0:.2f}  FVU {record.fvu:.4f}")
+            ordinary = "" if record.fvu_ordinary is None else f" ({record.fvu_ordinary:.4f} on ordinary rows)"
+            say(f"level {level}: width {record.width:,}  L0 {record.l0:.2f}  FVU {record.fvu:.4f}{ordinary}")
         say(f"The run is in {run.path}. Next:  msae eval {run.path}")
 
     def _sae(self, store: ActivationStore) -> SparseAutoencoder:

@@ -39,8 +39,8 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class LevelEvidence:
-    """One prefix. FVU on the same rows: of the prefix, of `n` random orders (mean, standard error, lowest), and of the
-    order by density, densest first."""
+    """One prefix. FVU on the same rows, without sinks (`msae.core.sinks`): of the prefix, of `n` random orders (mean,
+    standard error, lowest), and of the order by density, densest first."""
 
     width: int
     fvu: float
@@ -114,4 +114,4 @@ def _batches(rows: ActivationStore | Tensor, n_rows: int) -> Iterator[Tensor]:
 
 
 def _fvus(accumulator: LevelAccumulator) -> list[float]:
-    return [figures.fvu for figures in accumulator.figures()]
+    return [figures.fvu_ordinary for figures in accumulator.figures()]

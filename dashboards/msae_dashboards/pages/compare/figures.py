@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isclose
 from typing import Any
 
 from msae.analysis.levels import level_table
@@ -22,6 +23,8 @@ def render(visit: Visit) -> Content:
     rows = _rows(visit.tables, compared)
     spec = {column.name: column for column in level_table.LEVELS.columns}
     columns = [spec[name] for name in COLUMNS if any(row.get(name) is not None for row in rows)]
+    if all(isclose(row["fvu"], row.get(level_table.WITH_SINKS) or row["fvu"], rel_tol=1e-6) for row in rows):
+        columns = [column for column in columns if column.name != level_table.WITH_SINKS]  # there are no sinks
     body = [[row["name"], *(figure(column, row) for column in columns)] for row in rows]
     return [Table("Figures of both sides", [Head("side"), *map(head, columns)], body), *_notes(visit.tables, compared)]
 
@@ -30,8 +33,6 @@ def _rows(tables: RunTables, compared: Compared) -> list[dict[str, Any]]:
     if compared.name == LEVELS:
         table = tables.levels()
         records = table.records()
-        if not table.sample.n_sinks:  # ordinary rows are then all of them
-            records = [{**record, level_table.WITH_SINKS: None} for record in records]
         return [{**records[side], "name": LevelChip(side)} for side in (compared.a, compared.b) if side < len(records)]
     wanted = [compared.sides[side].name for side in (compared.a, compared.b)]
     found = []
