@@ -11,6 +11,9 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from msae.activations.source import ActivationSource, ContextBatch, PatchableSource, rows_kept
 from msae.activations.store import ActivationStore
 from msae.analysis.levels.level_meter import LevelMeter
@@ -143,7 +146,9 @@ def _sink_norm(data: object) -> float | None:
     """The norm above which a row is a sink, where all rows are at hand; None: the first batch decides."""
     if isinstance(data, ActivationStore):
         return data.norm_summary.sink_norm
-    return sink_norm_of(norms_of(data)) if isinstance(data, Tensor) else None
+    if not isinstance(data, Tensor):
+        return None
+    return sink_norm_of(torch.cat([norms_of(block) for block in data.split(ROWS_A_BATCH)])) if len(data) else None
 
 
 def _contexts(

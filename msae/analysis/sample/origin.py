@@ -118,12 +118,24 @@ class Origin:
     @cached_property
     def passage(self) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " rows"]]:
         """For each row, where its passage begins and ends (one past its last row)."""
-        breaks = (np.diff(self.document) != 0) | (np.diff(self.offset) != 1)
-        if self.opens_context is not None:
-            breaks |= self.opens_context[1:]
-        starts = _starts(breaks)
-        lengths = np.diff(starts)
-        return np.repeat(starts[:-1], lengths).astype(np.int32), np.repeat(starts[1:], lengths).astype(np.int32)
+        if self.opens_context is None:
+            return self.text
+        return _bounds(self._gaps | self.opens_context[1:])
+
+    @cached_property
+    def text(self) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " rows"]]:
+        """The same of the text around each row, which goes on from one context to the next: a character may, too."""
+        return _bounds(self._gaps)
+
+    @property
+    def _gaps(self) -> Bool[np.ndarray, " rows_less_one"]:
+        return (np.diff(self.document) != 0) | (np.diff(self.offset) != 1)
+
+
+def _bounds(breaks: np.ndarray) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " rows"]]:
+    starts = _starts(breaks)
+    lengths = np.diff(starts)
+    return np.repeat(starts[:-1], lengths).astype(np.int32), np.repeat(starts[1:], lengths).astype(np.int32)
 
 
 def _starts(breaks: np.ndarray) -> Int[np.ndarray, " starts"]:

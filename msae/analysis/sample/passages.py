@@ -14,6 +14,9 @@ from msae.analysis.sample.origin import Origin
 from msae.analysis.sample.token_text import TokenText
 from msae.analysis.tables import WORD, Column, lists, words
 
+MOST_BYTES = 4
+"""Of a character in UTF-8: as many tokens can share one."""
+
 PASSAGE = (
     Column("row", pa.int64(), "row of the sample"),
     Column("token_id", pa.int32(), "the token's id"),
@@ -110,10 +113,15 @@ class Passages:
         cut = text.has_partial(token_id)
         for place in np.flatnonzero(split):
             span = slice(start[place], start[place] + self.lengths[place])
-            passage = text.passage(context_ids[span])
-            context[span] = [number.setdefault(word, len(number)) for word in passage]
+            first, row = self.around[span.start], self.row[place]
+            # A character may go on beyond the passage, from or into another context.
+            begin = max(self.origin.text[0][row], first - MOST_BYTES + 1)
+            end = min(self.origin.text[1][row], first + self.lengths[place] + MOST_BYTES - 1)
+            passage = text.passage(self.origin.token_id[begin:end])
+            shown = passage[first - begin : first - begin + self.lengths[place]]
+            context[span] = [number.setdefault(word, len(number)) for word in shown]
             if cut[place]:
-                whole = next((word for word in passage[self.before[place] :] if word), "")
+                whole = next((word for word in passage[row - begin :] if word), "")
                 own[place] = number.setdefault(whole, len(number))
         return words(list(number), own), words(list(number), context)
 

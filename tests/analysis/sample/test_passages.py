@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from msae.activations.store import RowTokens
-from msae.analysis.sample import ArrayRows, Origin
+from msae.analysis.sample import ArrayRows, Origin, token_text
 from msae.analysis.sample.passages import Passages
 
 
@@ -52,3 +52,14 @@ def test_where_contexts_are_unknown_there_is_no_border():
 
 def test_rows_that_are_contexts_by_themselves_have_no_borders():
     assert origin_of([0] * 12).opens_context is None
+
+
+def test_a_character_that_goes_on_in_another_context_is_whole(gpt2):
+    """A token is a byte here: é is two, and a context begins with the second."""
+    tokenizer = gpt2().tokenizer
+    ids = torch.tensor(tokenizer("aéb", add_special_tokens=False)["input_ids"])
+    tokens = RowTokens(token_id=ids, document=0 * ids, offset=torch.arange(4), position=torch.tensor([0, 1, 0, 1]))
+    origin = Origin.of(ArrayRows(torch.zeros(4, 1), tokens), 4)
+    columns = Passages.of(origin, np.arange(4), 5).columns(token_text(tokenizer))
+    assert columns["context_tokens"].to_pylist() == [["a", ""]] * 2 + [["é", "b"]] * 2
+    assert columns["token"].to_pylist() == ["a", "é", "é", "b"]
