@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from msae_dashboards.export import export_html
-    from msae_dashboards.notebook import embed, feature
+    from msae_dashboards.notebook import embed, feature, nest
 
-_HOMES = {"embed": "notebook", "export_html": "export", "feature": "notebook"}
+_HOMES = {"embed": "notebook", "export_html": "export", "feature": "notebook", "nest": "notebook"}
 
-__all__ = ["embed", "export_html", "feature"]
+__all__ = ["embed", "export_html", "feature", "nest"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ LONGEST_NUMBER = 9
 
 @dataclass(frozen=True, kw_only=True)
 class Address:
-    """``/page/latent?query``. `page` is empty for the overview; `latent` is None unless the URL names one."""
+    """``/page/latent?query``. `page` is empty for the first page; `latent` is None unless the URL names one."""
 
     page: str = ""
     latent: int | None = None

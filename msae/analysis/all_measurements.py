@@ -10,6 +10,7 @@ from msae.analysis.hierarchy.absorption import Absorption
 from msae.analysis.hierarchy.level_pairs import LevelPairs
 from msae.analysis.hierarchy.splitting import IndependentSplitting, Splitting
 from msae.analysis.hierarchy.tree import Tree
+from msae.analysis.levels.nest import TABLES as NEST_TABLES
 from msae.analysis.levels.rate_distortion import RateDistortion
 from msae.analysis.measurement import Measurement, Result
 from msae.analysis.tables import TableSpec
@@ -25,6 +26,7 @@ TABLES: tuple[TableSpec, ...] = (
     *(table for measurement in MEASUREMENTS for table in measurement.tables),
     *(table for measurement in LABELLED_MEASUREMENTS for table in measurement.tables),
     *(table for measurement in INDEPENDENT_MEASUREMENTS for table in measurement.tables),
+    *NEST_TABLES,
     *TRUTH_TABLES,
 )
 """Every table that an analysis can make."""

@@ -18,6 +18,7 @@ from msae.analysis.concepts.labels import Labels, joined, label_text, read_label
 from msae.analysis.concepts.probes import probe_activations
 from msae.analysis.concepts.supervised import measure_labelled
 from msae.analysis.features import CollectSettings, collect
+from msae.analysis.levels.nest import measure_texts
 from msae.analysis.sample import Collected, TokenText, join_saes
 from msae.analysis.tables import write_tables
 from msae.core.config import require, to_dict
@@ -116,6 +117,8 @@ def analyze_run(
     ):
         results |= apart
         notes += more_notes
+    if nest := measure_texts(collected, results["tree"].tables["tree"], results["absorption"].tables.get("absorption")):
+        results["nest"] = nest
     for result in results.values():
         result.write(run.results)
     write_html(

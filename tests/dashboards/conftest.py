@@ -106,7 +106,7 @@ HOSTILE = (
     "עברית",
     "x" * 10_000,
 )
-TEXTS = {"top_tokens", "token", "context_tokens", "document", "explanation"}
+TEXTS = {"top_tokens", "token", "context_tokens", "document", "explanation", "choices"}
 
 
 @pytest.fixture(scope="session")

@@ -113,3 +113,14 @@ def test_a_frame_says_what_to_do_where_it_stays_empty(demo_run) -> None:
     assert "run this cell again" in embedded._repr_html_()
     with pytest.raises(ConfigError, match="proxy = 'hub'"):
         msae_dashboards.embed(demo_run, proxy="hub")
+
+
+def test_a_text_at_every_level_shows_in_a_cell(demo_run, site, open_page) -> None:
+    cell = msae_dashboards.nest(demo_run, "def main(argv):\n    return")
+    assert repr(cell).startswith("NestCell(") and len(cell.document) < 150_000
+    page = open_page(site)
+    page.set_content(f"<body><h1>a notebook</h1>{cell._repr_html_()}")
+    frame = page.wait_for_selector("iframe").content_frame()
+    frame.wait_for_selector(".nest-line li")
+    words = "".join(frame.locator(".nest-line ol .word").all_inner_texts())
+    assert words.replace("␣", " ").startswith("def main(argv):") and frame.locator(".nest-level").count() == 1

@@ -15,6 +15,7 @@ LISTS = {"all_measurements"}
 SIDEWAYS = {
     ("concepts", "interventions"): "absorption through the model's own logit splices activations",
     ("levels", "interventions"): "what a level is worth to the model is measured with its reconstruction spliced in",
+    ("levels", "hierarchy"): "a text is read at every level along the tree's threads",
     ("truth", "hierarchy"): "a known feature is split by the same partition as a latent is",
 }
 

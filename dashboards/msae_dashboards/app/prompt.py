@@ -10,19 +10,23 @@ from flask.typing import ResponseReturnValue
 from msae_dashboards.app.relative import relative
 from msae_dashboards.data.tables import RunTables
 from msae_dashboards.live import Continuations, LiveModel
-from msae_dashboards.pages.prompt.answers import reading, writing
+from msae_dashboards.pages.prompt.answers import at_every_level, reading, writing
 from msae_dashboards.view.html import write
 from msae_dashboards.view.nodes import Content
 
 
 def connect(server: Flask, tables: RunTables, live: LiveModel) -> None:
-    """``/prompt/read`` and ``/prompt/write`` answer to a state of the page, as JSON."""
+    """``/prompt/read``, ``/prompt/nest`` and ``/prompt/write`` answer to a state of the page, as JSON."""
     continuations = Continuations(live)
 
     @server.post("/prompt/read")
     def read() -> ResponseReturnValue:
         found = reading(tables, live, _state())
         return jsonify({"prompt-left": _html(found.left), "prompt-right": _html(found.right)})
+
+    @server.post("/prompt/nest")
+    def levels() -> ResponseReturnValue:
+        return jsonify({"prompt-nest": _html(at_every_level(tables, live, _state()))})
 
     @server.post("/prompt/write")
     def write_on() -> ResponseReturnValue:

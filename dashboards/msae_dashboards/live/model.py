@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msae.core.errors import EvaluationError, MsaeError
 from msae_dashboards.live.worker import Urgency, Worker
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     from msae.sae import SparseAutoencoder
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
-MOST_TOKENS = 1_000
+MOST_TOKENS, MOST_AT_EVERY_LEVEL = 1_000, 256
+"""The longest text that is read, and the longest that is read at every level: the model runs once a level then."""
 HELD_READINGS = 16
 ENDING = "The server is ending."
 
@@ -48,6 +51,7 @@ class LiveModel:
         self._run, self._model, self.worker = run, model, Worker()
         self._found: Opened | UnavailableModelError | None = None
         self._held: OrderedDict[str, PromptReading] = OrderedDict()
+        self._held_levels: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
 
     def read(self, text: str) -> PromptReading:
         """What the SAE makes of `text`; the first time the model is opened, which takes seconds. The last few readings
@@ -56,13 +60,17 @@ class LiveModel:
         `EvaluationError` for a text without a token, or of more than `MOST_TOKENS`;
         `UnavailableModelError` when the model is not to be had, or the server is ending.
         """
+        return self._wait_for(lambda: self._read(text), Urgency.READ)
+
+    def read_levels(self, text: str) -> list[dict[str, Any]]:
+        """The text read at every level, as rows of table ``nest``; of one longer than `MOST_AT_EVERY_LEVEL` without
+        what each level says next. Raises what `read` raises."""
+        return self._wait_for(lambda: _kept(self._held_levels, text, self._read_levels), Urgency.WRITE)
+
+    def _wait_for(self, work: Callable[[], T], urgency: Urgency) -> T:
         try:
-            future = self.worker.submit(lambda: self._read(text), Urgency.READ)
-        except RuntimeError as error:
-            raise UnavailableModelError(ENDING) from error
-        try:
-            return future.result()
-        except CancelledError as error:
+            return self.worker.submit(work, urgency).result()
+        except (RuntimeError, CancelledError) as error:
             raise UnavailableModelError(ENDING) from error
 
     def opened(self) -> Opened:
@@ -78,19 +86,26 @@ class LiveModel:
         self.worker.close()
 
     def _read(self, text: str) -> PromptReading:
-        if text not in self._held:
-            self._held[text] = self._read_now(text)
-        self._held.move_to_end(text)
-        while len(self._held) > HELD_READINGS:
-            self._held.popitem(last=False)
-        return self._held[text]
+        return _kept(self._held, text, self._read_now)
+
+    def _read_levels(self, text: str) -> list[dict[str, Any]]:
+        from msae.analysis.levels.nest import read_at_every_level
+        from msae.analysis.sample import token_text
+
+        opened, reading = self.opened(), self._read(text)
+        lens = len(reading.token_ids) <= MOST_AT_EVERY_LEVEL
+        read = self._guarded(lambda: read_at_every_level(opened.source, opened.sae, text, lens=lens, most=MOST_TOKENS))
+        return read.rows(token_text(opened.source.tokenizer))
 
     def _read_now(self, text: str) -> PromptReading:
         from msae.analysis.interventions.prompt import read_prompt
 
         opened = self.opened()
+        return self._guarded(lambda: read_prompt(opened.source, opened.sae, text, most=MOST_TOKENS))
+
+    def _guarded(self, work: Callable[[], T]) -> T:
         try:
-            return read_prompt(opened.source, opened.sae, text, most=MOST_TOKENS)
+            return work()
         except MsaeError:
             raise
         except Exception as error:
@@ -121,6 +136,16 @@ class LiveModel:
             f"The model is not to be had: {why.rstrip('.')}. If it lies elsewhere, start again with its place:  "
             f"msae dashboard {self._run} --model PATH"
         )
+
+
+def _kept(held: OrderedDict[str, T], text: str, make: Callable[[str], T]) -> T:
+    """What was made of a text; the last few are kept."""
+    if text not in held:
+        held[text] = make(text)
+    held.move_to_end(text)
+    while len(held) > HELD_READINGS:
+        held.popitem(last=False)
+    return held[text]
 
 
 def _first_line(error: Exception) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from msae_dashboards.address import absorption_href, feature_href, splitting_href, tree_href
+from msae_dashboards.data.tables import RunTables
 from msae_dashboards.view.nodes import Choice, Choices, Content, LevelChip, Link, Move, Stack, Text
 
 
@@ -17,6 +19,18 @@ def level_choices(levels: Sequence[int], kept: int | None, href: Callable[[str],
     choices = [Choice("all levels", href(""), kept is None)]
     choices += [Choice(LevelChip(level), href(str(level)), level == kept) for level in levels]
     return Choices(choices, label)
+
+
+def tabs(tables: RunTables, latent: int, here: str) -> Choices | None:
+    """The pages about one latent that there are, of which `here` is one; nothing where there is no other."""
+    pages = (
+        ("feature", "Feature", feature_href(latent), True),
+        ("tree", "Branch", tree_href(latent), tables.has("tree")),
+        ("splitting", "Split", splitting_href(latent), tables.has("splitting")),
+        ("absorption", "Absorbed by", absorption_href(latent), tables.has("absorption")),
+    )
+    choices = [Choice(title, href, name == here) for name, title, href, there in pages if there]
+    return Choices(choices, "Pages about this feature") if len(choices) > 1 else None
 
 
 def page_of(place: int, size: int) -> int:

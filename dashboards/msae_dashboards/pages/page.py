@@ -23,7 +23,7 @@ def no_states(visit: Visit, latents: Sequence[int]) -> Iterable[Address]:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """One page. `name`: the first part of its path, empty for the overview. `title`: in the navigation bar; `listed`:
+    """One page. `name`: the first part of its path, empty for the first page. `title`: in the navigation bar; `listed`:
     whether it is there. `panels`: all that it shows. `needs`: tables without which it has nothing to show: then it is
     one notice, rather than one in every panel.
 

@@ -14,8 +14,8 @@ from plotly.utils import PlotlyJSONEncoder
 from msae.plots.theme import template
 
 FOLDER = Path(__file__).parent / "assets"
-STYLES = ("panels.css", "across.css", "shell.css", "controls.css")
-SCRIPTS = ("panels.js", "figures.js", "shell.js")
+STYLES = ("panels.css", "across.css", "nest.css", "shell.css", "controls.css")
+SCRIPTS = ("panels.js", "nest.js", "figures.js", "shell.js")
 
 
 @lru_cache(maxsize=1)

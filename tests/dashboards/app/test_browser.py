@@ -67,7 +67,7 @@ def test_every_page_opens_from_the_navigation_bar(site, open_page, page, scheme)
 
 
 def test_the_overview_says_what_the_tables_say(site, open_page, tables) -> None:
-    page = open_page(site)
+    page = open_page(f"{site}/run")
     page.wait_for_selector(".density-by-level .main-svg")
     body = page.locator(".level-table tbody tr")
     for row, level in enumerate(tables.levels().levels):

@@ -9,7 +9,7 @@ from msae_dashboards.address import Address
 from msae_dashboards.pages import FEATURE, FEATURES, PAGES, PROMPT, Page
 
 DRAWN = "[...document.querySelectorAll('.figure')].every(figure => figure.querySelector('.main-svg'))"
-NAMES = {page: page.name or "overview" for page in PAGES}
+NAMES = {page: page.name or "nest" for page in PAGES}
 
 
 def opened(open_page, site: str, page: Page, latent: int | None = None, **options):

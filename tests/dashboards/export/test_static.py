@@ -88,7 +88,7 @@ def test_links_to_features_lead_as_far_as_they_are_exported(exported, open_file,
 
 
 def test_figures_have_the_template_again(open_file):
-    page = open_file("index.html")
+    page = open_file("run.html")
     page.wait_for_function(DRAWN)
     fonts = page.evaluate("[...document.querySelectorAll('.plot')].map(plot => plot._fullLayout.font.family)")
     assert len(fonts) == 3 and all(font.startswith("Inter") for font in fonts)

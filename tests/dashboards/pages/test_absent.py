@@ -40,7 +40,7 @@ def test_logits_that_an_encoder_cannot_have_are_explained_and_not_asked_for(run)
     assert "msae analyze" in shown(run, "feature", 3)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name or "overview")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name or "nest")
 def test_a_run_that_was_not_analyzed_says_so_once(run, page) -> None:
     shutil.rmtree(run / "results")
     text = shown(run, page.name, 3 if page is FEATURE else None)
@@ -50,7 +50,7 @@ def test_a_run_that_was_not_analyzed_says_so_once(run, page) -> None:
 
 def test_an_overview_without_an_evaluation_shows_what_there_is(run) -> None:
     (run / "results" / "levels.json").unlink()
-    text = shown(run, "")
+    text = shown(run, "run")
     assert "msae eval" in text and "msae analyze" not in text
     assert "density-by-level" in text and "training-curves" in text and "level-table" not in text
 

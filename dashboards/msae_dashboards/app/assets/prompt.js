@@ -59,6 +59,7 @@
   }
 
   const read = asker("read", OF_TEXT, put, () => stale(false));
+  const levels = asker("nest", ["text"], put);
   let waiting = null;
   const write = asker("write", null, ({ finished, ...parts }) => {
     put(parts);
@@ -77,6 +78,7 @@
     const search = new URLSearchParams(state()).toString();
     history.replaceState(history.state, "", search ? `?${search}` : location.pathname);
     read(false);
+    levels(false);
     write(false);
   }
 
@@ -104,8 +106,9 @@
       clearTimeout(typing);
       typing = setTimeout(changed, event.target.name === "text" ? TYPING : 0);
     });
-    document.addEventListener("msae-back", () => { read(true); write(true); });
+    document.addEventListener("msae-back", () => { read(true); levels(true); write(true); });
     read(false);
+    levels(false);
     write(false);
   });
 })();

@@ -8,7 +8,7 @@ from dataclasses import replace
 from msae_dashboards.address import Address, absorption_href
 from msae_dashboards.pages.absorption import concepts, levels, pairs, tokens
 from msae_dashboards.pages.latents import latent_of
-from msae_dashboards.pages.navigation import previous_next
+from msae_dashboards.pages.navigation import previous_next, tabs
 from msae_dashboards.pages.page import Page, across_levels
 from msae_dashboards.pages.panel import Visit
 from msae_dashboards.view.nodes import Body, Move, Moves, Stack
@@ -33,7 +33,10 @@ def body(visit: Visit) -> Body:
     if address.latent is None:
         parts = [*visit.show(levels.PANEL), columns, *visit.show(concepts.PANEL)]
         return Body("Absorption", Stack(parts, "column"), head=Moves(moves, "Other pairs"))
-    head = Moves([Move("between levels", absorption_href(level=level)), *moves], "Other pairs")
+    head = [
+        Moves([Move("between levels", absorption_href(level=level)), *moves], "Other pairs"),
+        tabs(visit.tables, latent_of(visit), "absorption"),
+    ]
     return Body("Absorption of", Stack(columns, "column"), name=f"feature {address.latent}", head=head)
 
 

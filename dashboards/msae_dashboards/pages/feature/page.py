@@ -17,12 +17,12 @@ from msae_dashboards.pages.feature import (
     summary,
 )
 from msae_dashboards.pages.latents import latent_of
-from msae_dashboards.pages.navigation import level_choices, previous_next
+from msae_dashboards.pages.navigation import level_choices, previous_next, tabs
 from msae_dashboards.pages.page import Page
 from msae_dashboards.pages.panel import Visit
 from msae_dashboards.view.nodes import Body, Content, Link, Moves, Notice, Random, Stack, Text
 
-LEFT = (logits.PANEL, neighbours.PANEL, cofiring.PANEL, family.PANEL)
+LEFT = (family.PANEL, logits.PANEL, neighbours.PANEL, cofiring.PANEL)
 MIDDLE = (summary.PANEL, activation_histogram.PANEL, logit_histogram.PANEL)
 RIGHT = (examples.PANEL,)
 SIDES = (("left", LEFT), ("middle", MIDDLE), ("right", RIGHT))
@@ -64,6 +64,7 @@ def _among_all(visit: Visit, latent: int) -> Content:
     back = Link("back to the grid", features_href(**query), "move") if more else None
     return [
         Moves([*moves, Random(href=random_href(**query))], "Other features"),
+        tabs(visit.tables, latent, "feature"),
         choices,
         back,
         Link("try it on a text", prompt_href(latent=str(latent)), "move try"),
@@ -77,7 +78,7 @@ def _among_these(visit: Visit, latent: int, among: Sequence[int]) -> Content:
     moves = previous_next(*(feature_href(other[0]) if other else None for other in (before, after)))
     anywhere = Random(among=[feature_href(other) for other in among if other != latent])
     count = Text(f"{place + 1:,} of {len(among):,} exported", "count")
-    return [Moves([*moves, anywhere], "Other features"), count]
+    return [Moves([*moves, anywhere], "Other features"), tabs(visit.tables, latent, "feature"), count]
 
 
 PAGE = Page(name="feature", title="Feature", panels=(*LEFT, *MIDDLE, *RIGHT), body=body, listed=False)

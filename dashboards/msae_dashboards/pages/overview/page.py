@@ -43,4 +43,4 @@ def _command(visit: Visit, panel: Panel) -> str | None:
     return None
 
 
-PAGE = Page(name="", title="Overview", panels=PANELS, body=body, needs=())
+PAGE = Page(name="run", title="Overview", panels=PANELS, body=body, needs=())

@@ -9,10 +9,12 @@ from msae_dashboards.data.feature_index import FeatureIndex
 from msae_dashboards.data.tables import LEVELS, RunTables
 from msae_dashboards.live import Continuations, LiveModel, Request
 from msae_dashboards.live.firing import Firing
+from msae_dashboards.pages.nest.shown import nest
+from msae_dashboards.pages.nest.text import HINT, said
 from msae_dashboards.pages.prompt import shown
 from msae_dashboards.pages.prompt.state import PromptState
 from msae_dashboards.view.figures import number
-from msae_dashboards.view.nodes import Content, Notice, Paragraph, Text
+from msae_dashboards.view.nodes import Box, Content, Notice, Paragraph, Text
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,19 @@ def reading(tables: RunTables, live: LiveModel, query: dict[str, str]) -> Readin
         )
     except MsaeError as error:
         return Reading(Notice(str(error), urgent=True))
+
+
+def at_every_level(tables: RunTables, live: LiveModel, query: dict[str, str]) -> Content:
+    """The text of a state, a lane a level."""
+    try:
+        state = PromptState.of(query, tables.features())
+        if not state.text.strip():
+            return None
+        rows = live.read_levels(state.text)
+        title = "At every level"
+        return Box("prompt-nest-text", title, [said(rows), nest(tables, rows, None)], label=title, hint=HINT)
+    except MsaeError:
+        return None  # the reading says so
 
 
 def writing(tables: RunTables, live: LiveModel, continuations: Continuations, query: dict[str, str]) -> Writing:

@@ -38,7 +38,9 @@ def body(visit: Visit) -> Body:
     left = [Box("prompt-box", "", Controls(text), "Text to read"), Place("prompt-left", opening, "column")]
     columns = Stack([Stack(left, "column"), Place("prompt-right", kind="column")], "prompt")
     head = Controls(Several("level", "Levels shown", levels, chosen))
-    return Body("Live prompt", [columns, _steering(state)], head=head, kind="prompt-page")
+    return Body(
+        "Live prompt", [columns, Place("prompt-nest", kind="column"), _steering(state)], head=head, kind="prompt-page"
+    )
 
 
 def _steering(state: PromptState) -> Box:

@@ -45,7 +45,7 @@ def render(visit: Visit) -> Content:
     if row is None:
         return [head, Paragraph("It has no children: there is nothing it splits into.", "note")]
     children = by_share(row)
-    return [head, Figures(_headlines(tables, row)), _bar(tables, row, children), *_tables(tables, row, children)]
+    return [head, Figures(_headlines(tables, row)), shared_out(tables, row, children), *_tables(tables, row, children)]
 
 
 def family_of(tables: RunTables, latent: int) -> dict[str, Any] | None:
@@ -77,7 +77,8 @@ def _headlines(tables: RunTables, row: dict[str, Any]) -> list[tuple[str, Conten
     ]
 
 
-def _bar(tables: RunTables, row: dict[str, Any], children: list[tuple[int, float]]) -> Partition:
+def shared_out(tables: RunTables, row: dict[str, Any], children: list[tuple[int, float]]) -> Partition:
+    """The parent's tokens as a bar, shared out among its children; the part that no child covers is hatched."""
     features = tables.features()
     parts = [(latent, row["coverage"] * part) for latent, part in children[:SEGMENTS] if part > 0]
     named = {latent: " ".join(map(quoted, features.top_tokens[latent][:1])) or str(latent) for latent, _ in parts}

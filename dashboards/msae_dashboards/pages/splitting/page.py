@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from msae_dashboards.address import Address
 from msae_dashboards.pages.latents import latent_of
-from msae_dashboards.pages.navigation import previous_next
+from msae_dashboards.pages.navigation import previous_next, tabs
 from msae_dashboards.pages.page import Page, across_levels
 from msae_dashboards.pages.panel import Visit
 from msae_dashboards.pages.splitting import family, levels, parents, tokens
@@ -33,7 +33,7 @@ def body(visit: Visit) -> Body:
         parts = [*visit.show(levels.PANEL), columns]
         return Body("Splitting", Stack(parts, "column"), head=Moves(moves, "Other parents"))
     whole = Move("between levels", replace(address, latent=None).href)
-    head = Moves([whole, *moves], "Other parents")
+    head = [Moves([whole, *moves], "Other parents"), tabs(visit.tables, latent_of(visit), "splitting")]
     return Body("Splitting of", Stack(columns, "column"), name=f"feature {address.latent}", head=head)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from msae_dashboards.address import Address, feature_href, tree_href
+from msae_dashboards.address import Address, tree_href
 from msae_dashboards.pages.feature import summary
 from msae_dashboards.pages.latents import kept_level, latent_of
-from msae_dashboards.pages.navigation import level_choices, previous_next
+from msae_dashboards.pages.navigation import level_choices, previous_next, tabs
 from msae_dashboards.pages.page import Page, across_levels
 from msae_dashboards.pages.panel import Visit
 from msae_dashboards.pages.tree import chance, map, outline, parents
@@ -48,8 +48,11 @@ def _branch(visit: Visit) -> Body:
     near = () if place is None else (place - 1, place + 1)
     before, after = (tree_href(roots[i]) if 0 <= i < len(roots) else None for i in near or (-1, -1))
     whole = Move("whole tree", tree_href())
-    own = Move("feature page", feature_href(latent))
-    head = [Moves([whole, *previous_next(before, after), own], "Other branches"), chance.badge(visit.tables)]
+    head = [
+        Moves([whole, *previous_next(before, after)], "Other branches"),
+        tabs(visit.tables, latent, "tree"),
+        chance.badge(visit.tables),
+    ]
     left = Stack(visit.show(summary.PANEL, parents.PANEL), "column")
     right = Stack(visit.show(map.PANEL, outline.PANEL), "column")
     return Body("Branch of", Stack([left, right], "aside"), name=f"feature {latent}", head=head)

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from msae_dashboards.view.html import around, drawn, tables, text
+from msae_dashboards.view.html import around, drawn, nest, tables, text
 from msae_dashboards.view.html.document import Frame, cell, document, framed, packed_sections, script
 from msae_dashboards.view.html.element import UnwritableError, script_json
 from msae_dashboards.view.html.writer import Href, Writer, Writes, same
 from msae_dashboards.view.nodes import Content
 
-WRITERS: Mapping[type, Writes] = {**text.WRITERS, **tables.WRITERS, **drawn.WRITERS, **around.WRITERS}
+WRITERS: Mapping[type, Writes] = {**text.WRITERS, **tables.WRITERS, **drawn.WRITERS, **nest.WRITERS, **around.WRITERS}
 """How each class of node is written."""
 
 

@@ -1,0 +1,1 @@
+"""Nest: one text, read at every level."""
