@@ -115,6 +115,16 @@ def test_rows_come_wherever_one_scrolls(site, open_page, tables) -> None:
     assert texts and "NaN" not in texts
 
 
+def test_a_source_of_rows_that_dash_sets_late_does_not_leave_the_grid_blank(site, open_page) -> None:
+    """Dash sets one, which nobody answers, when the grid is ready: sometimes after the page has set its own."""
+    page = open_page(f"{site}/features")
+    first_row_is(page, 0)
+    page.evaluate("dash_ag_grid.getApi('features-grid').setGridOption('datasource', { getRows() {} })")
+    page.click(".ag-header-cell[col-id=max]")  # rows that are requested anew
+    page.wait_for_function("new URLSearchParams(location.search).get('sort') === 'max'")
+    assert rows_shown(page)
+
+
 def test_examples_show_the_highest_activation_that_the_store_gives(site, open_page, demo_run, tables) -> None:
     latent = int(tables.features().max.argmax())
     store = msae.ActivationStore.open(demo_run.store_path)

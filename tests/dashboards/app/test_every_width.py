@@ -30,6 +30,8 @@ def opened(open_page, site: str, page: Page, latent: int | None = None, **option
 def test_nothing_overflows_and_the_navigation_is_there(site, open_page, page, width) -> None:
     tab = opened(open_page, site, page, width=width)
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    if page is FEATURES:
+        assert tab.locator(".ag-body-viewport").bounding_box()["height"] > 200
     links = tab.locator(".nav-link")
     boxes = [links.nth(place).bounding_box() for place in range(links.count())]
     assert len(boxes) == sum(page.listed for page in PAGES)

@@ -116,7 +116,7 @@ def test_an_absorbed_parent_leaves_a_hole_that_leads_to_the_pair(demo_run, open_
         page.goto("about:blank")
 
 
-def test_a_run_on_activations_without_text_shows_its_levels(demo_run, tmp_path) -> None:
+def test_a_run_on_activations_without_text_says_where_its_levels_are(demo_run, tmp_path) -> None:
     path = tmp_path / "run"
     shutil.copytree(demo_run.path, path)
     (path / "results" / "nest.parquet").unlink()
@@ -124,7 +124,7 @@ def test_a_run_on_activations_without_text_shows_its_levels(demo_run, tmp_path) 
     assert "msae analyze" in write(NEST.render(tables, Address())[0])
     tables.source["kind"] = "array"
     page = write(NEST.render(tables, Address())[0])
-    assert "level-table" in page and "no text" in page and "nest-text" not in page and "Live prompt" not in page
+    assert "no text" in page and 'href="/run"' in page and "nest-text" not in page and "text of your own" not in page
 
 
 def test_the_live_prompt_reads_a_typed_text_at_every_level(site, open_page) -> None:

@@ -41,7 +41,7 @@ def test_the_folder_holds_the_pages_and_one_of_each_shared_file(exported):
 
 def test_few_files_are_one_for_each_page(few_files, exported):
     names = {path.relative_to(few_files).as_posix() for path in few_files.rglob("*") if path.is_file()}
-    pages = {"index", "features", "feature", "tree", "splitting", "absorption", "compare"}
+    pages = {"index", "run", "features", "feature", "tree", "splitting", "absorption", "compare"}
     assert names == {
         *(f"{page}.html" for page in pages),
         "export.json",

@@ -76,7 +76,7 @@ def _door(title: str, link: Content, what: str) -> Content:
 
 PANEL = Panel(
     name="nest-doors",
-    title="",
+    title="Where to begin",
     about="run",
     needs=("features",),
     render=render,
