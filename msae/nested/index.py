@@ -16,11 +16,11 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from jaxtyping import Float
 
 from msae.core.config import from_dict, require, to_dict
 from msae.core.errors import CheckpointError, ConfigError, CorpusError
 from msae.core.files import folder_sha256, read_json, read_tensors, write_json, write_tensors
+from msae.core.numerics import RowArray, as_rows
 from msae.core.spec import SourceSpec, require_same_source
 from msae.core.version import __version__
 from msae.nested.code import NestedCode
@@ -126,13 +126,14 @@ class Index:
         """Bytes of the file that is searched."""
         return (self.path / ITEMS).stat().st_size
 
-    def search(self, rows: Float[torch.Tensor, "queries d_in"], plan: SearchPlan | int = 10) -> Found:
+    def search(self, rows: RowArray, plan: SearchPlan | int = 10) -> Found:
         """Items and cosines for each query, the best first. A number as `plan`: so many, by an exact search at the
         last level. Raises `ConfigError` for a level that the index does not hold, and rows of another width.
         """
         if isinstance(plan, int):
             plan = SearchPlan.exact(self.level, plan)
         self.require_levels(plan)
+        rows = as_rows(rows, self.code.d_in, "the array of queries")
         found = [self._found(block, plan) for block in rows.split(QUERIES_AT_A_TIME)]
         return np.concatenate([ids for ids, _ in found]), np.concatenate([scores for _, scores in found])
 

@@ -13,6 +13,7 @@ from msae.activations.pooled import PooledSource
 from msae.activations.store import ActivationStore
 from msae.core.config import require
 from msae.core.errors import CorpusError
+from msae.core.numerics import RowArray, as_rows
 from msae.data.documents import Document, string_documents
 from msae.nested.index_parts import Blocks, Named
 from msae.nested.rows import BLOCK_ROWS
@@ -49,14 +50,15 @@ def indexed_store(store: ActivationStore) -> Rest:
     return rest
 
 
-def indexed_rows(rows: Float[Tensor, "rows d_in"], named: Sequence[Named]) -> Rest:
-    """Rows of an array, and the name and text of each."""
-    require(len(rows) == len(named), "named", len(named), f"{len(rows)}, one a row")
+def indexed_rows(rows: RowArray, named: Sequence[Named]) -> Rest:
+    """Rows of an array, and the name and text of each; `ConfigError` unless these are as many."""
+    array = as_rows(rows, what="the array of items")
+    require(len(array) == len(named), "named", len(named), f"{len(array)}, one a row")
 
     def rest(done: list[Named]) -> Blocks:
         _require_same(done, iter(named))
-        for start in range(len(done), len(rows), BLOCK_ROWS):
-            yield list(named[start : start + BLOCK_ROWS]), rows[start : start + BLOCK_ROWS].float()
+        for start in range(len(done), len(array), BLOCK_ROWS):
+            yield list(named[start : start + BLOCK_ROWS]), array[start : start + BLOCK_ROWS].float()
 
     return rest
 

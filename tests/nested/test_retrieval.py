@@ -11,7 +11,7 @@ import torch
 
 from msae.core.errors import CheckpointError, ConfigError, CorpusError, EvaluationError, MismatchError
 from msae.core.spec import SourceSpec
-from msae.nested import HeadConfig, IndependentHeads, PcaPrefix, SaeCodes, train_independent_heads
+from msae.nested import HeadConfig, IndependentHeads, PcaPrefix, RawPrefix, SaeCodes, train_independent_heads
 from msae.nested.index import Index
 from msae.nested.index_sources import indexed_documents, indexed_rows, indexed_store, text_rows
 from msae.nested.retrieval_plan import SearchPlan
@@ -182,7 +182,7 @@ def test_rows_of_another_source_are_refused(rows, tmp_path):
     assert not (tmp_path / "other").exists()
     index = Index.build(tmp_path / "index", code, given(rows), spec=mine)
     assert Index.open(index.path).spec == mine
-    with pytest.raises(ConfigError, match="rows have shape"):
+    with pytest.raises(ConfigError, match=r"queries has shape \(96, 5\)"):
         index.search(rows[:, :5])
 
 
@@ -203,6 +203,14 @@ def test_nothing_to_index_and_damaged_files_are_named(rows, tmp_path):
     (tmp_path / "notes" / "a.txt").write_text("mine")
     with pytest.raises(ConfigError, match="is no index"):
         Index.build(tmp_path / "notes", code, given(rows))
+
+
+def test_rows_of_any_real_dtype_are_indexed_and_looked_for(rows, tmp_path):
+    whole = (rows * 8).round()
+    expected = Index.build(tmp_path / "floats", RawPrefix(12), given(whole)).search(whole[:5], 3)
+    index = Index.build(tmp_path / "numbers", RawPrefix(12), indexed_rows(whole.int().numpy(), items_of(whole)))
+    for queries in (whole[:5].half(), whole[:5].double().numpy(), whole[:5].int()):
+        np.testing.assert_array_equal(index.search(queries, 3)[0], expected[0])
 
 
 def test_postings_are_read_for_the_latents_of_a_query_alone(rows, sae, tmp_path):
