@@ -110,7 +110,7 @@ def load(
     else:
         sae = _load_own(path, check=check)
         sae = sae if widths is None else with_widths(sae, widths)
-    sae.loaded_from = str(path)
+    sae.loaded_from = str(path.absolute())
     return sae.to(device)
 
 

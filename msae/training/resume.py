@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,10 @@ STATE = "state.safetensors"
 
 def save_state(trainer: Trainer, folder: Path) -> None:
     """Write the trainer's whole state to `folder`, atomically."""
+    import torch
+
     tensors, values = trainer.state()
+    values |= {"threads": torch.get_num_threads()}
     write_tensors(folder / STATE, tensors, {"values": json.dumps(values)})
 
 
@@ -27,7 +31,12 @@ def has_state(folder: Path) -> bool:
 
 
 def load_state(trainer: Trainer, folder: Path) -> None:
-    """Bring `trainer` to the state in `folder`; `CheckpointError` when it cannot be read or belongs to another SAE."""
+    """Bring `trainer` to the state in `folder`; `CheckpointError` when it cannot be read or belongs to another SAE.
+
+    Warns on a CPU where torch has another number of threads than when the state was written: sums then differ in their
+    last bits.
+    """
+    import torch
     from safetensors import SafetensorError, safe_open
 
     path = folder / STATE
@@ -40,3 +49,10 @@ def load_state(trainer: Trainer, folder: Path) -> None:
         raise CheckpointError(
             f"{path} cannot be resumed from ({error}): it is damaged or from another SAE; start the run again"
         ) from error
+    threads, now = values.get("threads"), torch.get_num_threads()
+    if trainer.sae.device.type == "cpu" and threads not in (None, now):
+        warnings.warn(
+            f"{path} was written with {threads} threads, torch has {now} now: the SAE will not have the bits of one "
+            f"trained without a stop. For these, resume with OMP_NUM_THREADS={threads}",
+            stacklevel=3,
+        )

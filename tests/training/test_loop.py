@@ -126,6 +126,18 @@ def test_a_damaged_state_is_named(store, tmp_path, monkeypatch):
         msae.train(new_sae(), store, msae.TrainConfig(**CONFIG), tmp_path / "run")
 
 
+def test_resuming_with_another_number_of_threads_says_so(store, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("msae.training.loop._Session.finish", lambda self: None)
+        msae.train(new_sae(), store, SHORT, tmp_path / "run")
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads + 1)
+    with pytest.warns(
+        UserWarning, match=f"with {threads} threads, torch has {threads + 1} now.*OMP_NUM_THREADS={threads}"
+    ):
+        assert msae.train(new_sae(), store, SHORT, tmp_path / "run").is_finished
+
+
 def test_a_failure_keeps_the_last_good_checkpoint(store, tmp_path, monkeypatch):
     from msae.core.errors import TrainingError
     from msae.training import Trainer

@@ -6,8 +6,10 @@ numbers than torch, is replaced by torch's for the rest of the process, with a w
 
 from __future__ import annotations
 
+import contextlib
 import math
 import warnings
+from collections.abc import Iterator
 from importlib.metadata import version
 
 import torch
@@ -23,7 +25,7 @@ from msae.sae.losses import Objective
 # Sums are made in another order, and of two pre-activations that differ by as little the other may be kept.
 TOLERANCE = 1e-3
 Gradients = dict[str, Tensor]
-_verdicts: dict[tuple[str, str], bool] = {}
+_verdicts: dict[tuple[str, ...], bool] = {}
 
 
 def verdict(sae: SparseAutoencoder) -> bool | None:
@@ -42,6 +44,17 @@ def compared(
 
     The verdict is kept for the process, but for a batch whose loss is not finite, which says nothing.
     """
+    with _full_precision():
+        return _compared(triton, sae, x, objective, target)
+
+
+def _compared(
+    triton: SparseKernel,
+    sae: SparseAutoencoder,
+    x: Float[Tensor, "batch d_in"],
+    objective: Objective,
+    target: Float[Tensor, "_ _"] | None,
+) -> StepResult:
     expected = SparseKernel().step(sae, x, objective, target)
     gradients = _gradients(sae)
     if not torch.isfinite(expected.losses.total):
@@ -54,6 +67,8 @@ def compared(
             if wrong:
                 break
         wrong = wrong or _wrong_update(sae)
+    except torch.OutOfMemoryError:
+        raise
     except Exception as error:  # whatever a compiler or a driver raises
         wrong = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     _verdicts[_key(sae)] = not wrong
@@ -64,7 +79,7 @@ def compared(
     warnings.warn(
         f"Triton's kernel is not right on {_card(sae)}: {wrong}. Training goes on with the kernel 'sparse', exact and "
         "slower; please report this line",
-        stacklevel=4,
+        stacklevel=5,
     )
     return expected
 
@@ -117,8 +132,20 @@ def _wrong_update(sae: SparseAutoencoder) -> str:
     return ""
 
 
-def _key(sae: SparseAutoencoder) -> tuple[str, str]:
-    return str(sae.device), type(sae.activation_fn).__name__
+def _key(sae: SparseAutoencoder) -> tuple[str, ...]:
+    """What another loop may be compiled for."""
+    return str(sae.device), type(sae.activation_fn).__name__, str(sae.d_in), str(sae.d_sae)
+
+
+@contextlib.contextmanager
+def _full_precision() -> Iterator[None]:
+    """Products in float32, also where TensorFloat-32 is chosen for those of torch."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _card(sae: SparseAutoencoder) -> str:
