@@ -57,7 +57,8 @@ def report(stores: Mapping[str, ActivationStore], *, shown: bool) -> None:
         if norms.sinks_rule:
             warnings.warn(
                 f"{store.path}: norms of rows at {hook}: {norms.line(store.n_rows)}. Scale, variance and FVU over all "
-                "rows are ruled by these; read the figures on ordinary rows.",
+                "rows are ruled by these: read the figures on ordinary rows, or train without these rows "
+                "(--leave-out-sinks, or store.ordinary() in Python).",
                 stacklevel=4,
             )
         if rounding > torch.finfo(DTYPES[store.dtype]).eps ** 2:
