@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
@@ -48,3 +50,34 @@ def browser():
         launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield launched
         launched.close()
+
+
+FILE_STEPS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "open", "shutil.rmtree"}
+
+
+@pytest.fixture
+def killed_after() -> Callable[[int, Callable[[], object]], bool]:
+    """Does work in a process of its own that ends, as if killed, before the file-system step of that number; tells
+    whether the work came so far."""
+
+    def run(step: int, work: Callable[[], object]) -> bool:
+        child = os.fork()
+        if child == 0:
+            seen = 0
+
+            def count(event: str, arguments: object) -> None:
+                nonlocal seen
+                if event in FILE_STEPS:
+                    seen += 1
+                    if seen > step:
+                        os._exit(9)
+
+            sys.addaudithook(count)
+            try:
+                work()
+            finally:
+                os._exit(0)
+        _, status = os.waitpid(child, 0)
+        return os.waitstatus_to_exitcode(status) == 9
+
+    return run

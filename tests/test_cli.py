@@ -149,7 +149,10 @@ def test_harvest_train_eval_on_text_of_ones_own(demo):
             "whole",
         ),
         (["train", "--store", "acts/demo", "--widths", "64", "--l1", "0.1", "--out", "r"], "--activation relu"),
-        (["train", "--store", "acts/demo", "--widths", "64", "--out", "r", "--device", "tpu9"], "--device tpu9"),
+        (
+            ["train", "--store", "acts/demo", "--widths", "64", "--out", "r", "--device", "tpu9"],
+            "--device 'tpu9' is not",
+        ),
         (["train", "--store", "acts/demo", "--widths", "64", "--out", "r", "--level-weights", "balanced"], "several"),
         (["info", "nowhere"], "no folder nowhere"),
         (["harvest", "--model", "demo", "--layer", "99", "--demo-text", "--out", "s"], "99"),

@@ -13,6 +13,7 @@ from torch import Tensor
 from msae.activations.fingerprint import tensor_fingerprint
 from msae.activations.shards import map_tensors
 from msae.activations.source import ContextBatch
+from msae.core.checked import checked
 from msae.core.config import nearest, require
 from msae.core.dtypes import torch_dtypes
 from msae.core.errors import SourceError, StoreError
@@ -24,6 +25,7 @@ HOOK = "rows"
 KEPT_DTYPES = tuple(torch_dtypes().values())
 
 
+@checked
 class ArraySource:
     """Rows of activations from an array: ``(row, d_in)``, or ``(sequence, position, d_in)``.
 

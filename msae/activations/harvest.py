@@ -8,14 +8,12 @@ their tokenisation, no model), and the finished store has the same bytes as one 
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import dataclasses
 import hashlib
 import math
-import os
 import shutil
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -24,18 +22,21 @@ from torch import Tensor
 
 from msae.activations.harvest_display import display, report
 from msae.activations.harvest_state import HarvestState
-from msae.activations.manifest import HOLDOUT, MANIFEST, PROGRESS, HarvestSettings, is_debris
+from msae.activations.manifest import HOLDOUT, PROGRESS, HarvestSettings
 from msae.activations.plan import DEFAULT_SHARD_ROWS, HarvestRequest, default_holdout_tokens, plan
 from msae.activations.shards import DTYPES
 from msae.activations.source import ActivationSource, ContextBatch
 from msae.activations.store import ActivationStore
+from msae.activations.store_folder import clear, harvested_into
 from msae.activations.writer import StoreWriter
+from msae.core.checked import checked
 from msae.core.errors import ConfigError, CorpusError, DiskError, SourceError, StoreError
 from msae.core.sinks import norms_of, sink_norm_of
 from msae.core.spec import WITHOUT_SINKS, SourceSpec
 from msae.data.documents import Document, NamesRead
 
 
+@checked
 def harvest(
     source: ActivationSource,
     documents: Iterable[Document],
@@ -47,6 +48,7 @@ def harvest(
     leave_out_sinks: bool = False,
     shard_rows: int = DEFAULT_SHARD_ROWS,
     corpus: str = "",
+    replace: bool = False,
     progress: bool = True,
 ) -> ActivationStore:
     """Keep `n_tokens` rows of the source's one hook in a store at `path`, and `holdout_tokens` more in its holdout.
@@ -56,7 +58,8 @@ def harvest(
     `leave_out_sinks`: rows above 10 × the median norm of the first batch's rows are treated as those of special tokens
     are (with several hooks: where they are so at any of them); `ActivationStore.ordinary` leaves them out afterwards.
     With `progress`, a plan, a bar and a report go to standard error. A harvest that was stopped goes on when called
-    again with the same arguments. A corpus that runs out early gives a finished, smaller store and a warning; so do
+    again with the same arguments. With `replace`, what lies at `path` is replaced once the new store is finished, and
+    is as it was until then. A corpus that runs out early gives a finished, smaller store and a warning; so do
     rows of huge norm that rule every figure (`msae.activations.norms`), and a `dtype` too coarse for small activations.
 
     Raises `StoreError` when the disk is too small or fills up, when a store or anything else lies at `path`, or when
@@ -68,10 +71,11 @@ def harvest(
             f"harvest takes a source with one hook, this one has {sorted(source.specs)}: use harvest_hooks"
         )
     (hook,) = source.specs
-    request = _request(n_tokens, dtype, holdout_tokens, shard_rows, leave_out_sinks)
-    return _harvest(source, documents, request, Path(path), {hook: Path(path)}, corpus, progress)[hook]
+    request = harvest_request(n_tokens, dtype, holdout_tokens, shard_rows, leave_out_sinks)
+    return _harvest(source, documents, request, Path(path), {hook: ""}, corpus, replace, progress)[hook]
 
 
+@checked
 def harvest_hooks(
     source: ActivationSource,
     documents: Iterable[Document],
@@ -83,21 +87,28 @@ def harvest_hooks(
     leave_out_sinks: bool = False,
     shard_rows: int = DEFAULT_SHARD_ROWS,
     corpus: str = "",
+    replace: bool = False,
     progress: bool = True,
 ) -> dict[str, ActivationStore]:
     """`harvest` for every hook of the source from one pass: a store each at ``path/<hook name>``, by hook name."""
-    request = _request(n_tokens, dtype, holdout_tokens, shard_rows, leave_out_sinks)
-    folders = {hook: Path(path) / hook for hook in source.specs}
-    return _harvest(source, documents, request, Path(path), folders, corpus, progress)
+    request = harvest_request(n_tokens, dtype, holdout_tokens, shard_rows, leave_out_sinks)
+    folders = {hook: hook for hook in source.specs}
+    return _harvest(source, documents, request, Path(path), folders, corpus, replace, progress)
 
 
-def _request(
-    n_tokens: int, dtype: str, holdout_tokens: int | None, shard_rows: int, leave_out_sinks: bool
+def harvest_request(
+    n_tokens: int,
+    dtype: str,
+    holdout_tokens: int | None,
+    shard_rows: int = DEFAULT_SHARD_ROWS,
+    leave_out_sinks: bool = False,
 ) -> HarvestRequest:
+    """What `harvest` is asked for; `ConfigError` for what makes no sense."""
+    held_out = default_holdout_tokens(n_tokens) if holdout_tokens is None else holdout_tokens
     return HarvestRequest(
         n_tokens=n_tokens,
         dtype=dtype,
-        holdout_tokens=default_holdout_tokens(n_tokens) if holdout_tokens is None else holdout_tokens,
+        holdout_tokens=held_out,
         shard_rows=shard_rows,
         leave_out_sinks=leave_out_sinks,
     )
@@ -107,27 +118,31 @@ def _harvest(
     source: ActivationSource,
     documents: Iterable[Document],
     request: HarvestRequest,
-    root: Path,
-    folders: Mapping[str, Path],
+    path: Path,
+    below: Mapping[str, str],
     corpus: str,
+    replace: bool,
     progress: bool,
 ) -> dict[str, ActivationStore]:
     specs = dict(source.specs)
     if request.leave_out_sinks:
-        specs = {hook: replace(spec, special_rows=WITHOUT_SINKS) for hook, spec in specs.items()}
+        specs = {hook: dataclasses.replace(spec, special_rows=WITHOUT_SINKS) for hook, spec in specs.items()}
     read = NamesRead(documents)
-    with _sole_harvest(root):
-        for folder in folders.values():
-            _require_free(folder, root)
-        run = _Harvest(specs, request, root, folders)
-        the_plan = plan(request, specs, path=root, bytes_free=_bytes_free(root), rows_done=run.rows_done)
+
+    def goes_on(root: Path) -> bool:
+        with contextlib.suppress(StoreError):
+            return not HarvestState.read(root / PROGRESS).differences(request, specs)
+        return False
+
+    with harvested_into(path, list(below.values()), replace=replace, goes_on=goes_on) as root:
+        run = _Harvest(specs, request, root, {hook: root / name for hook, name in below.items()})
+        the_plan = plan(request, specs, path=path, bytes_free=_bytes_free(root), rows_done=run.rows_done)
         the_plan.require_room()
-        run.begin()
         with display(the_plan, shown=progress) as advance:
             for batch in run.unseen(source.contexts(read)):
                 advance(run.take(batch, source.activations(batch), read.names))
         run.finish(read.names, corpus or getattr(documents, "description", ""))
-    stores = {hook: ActivationStore.open(folder) for hook, folder in folders.items()}
+    stores = {hook: ActivationStore.open(path / name) for hook, name in below.items()}
     report(stores, shown=progress)
     return stores
 
@@ -149,18 +164,12 @@ class _Harvest:
         self.sink_norms: dict[str, float] = {}
         if (root / PROGRESS).is_file():
             self._restore(HarvestState.read(root / PROGRESS))
+        self._claim = self._state()
 
     @property
     def rows_done(self) -> int:
         """Rows in each store so far, holdout not counted."""
         return next(iter(self.train.values())).n_rows
-
-    def begin(self) -> None:
-        """Clear what a killed run left half-written, and mark the folder as a harvest under way."""
-        for folder in {self.root, *self.folders.values(), *(writer.path for writer in self.held_out.values())}:
-            for debris in [entry for entry in folder.glob(".*") if is_debris(entry)]:
-                debris.unlink()
-        self._save()
 
     def unseen(self, contexts: Iterator[ContextBatch]) -> Iterator[ContextBatch]:
         """The batches still to be harvested, until there are enough rows.
@@ -220,7 +229,6 @@ class _Harvest:
     def finish(self, names: list[str], corpus: str) -> None:
         """Write what is pending and the manifests; from then on the stores are finished."""
         if self.rows_done == 0:
-            (self.root / PROGRESS).unlink()
             raise CorpusError(
                 f"the documents gave no row for {self.root}: {len(names)} documents, {self.contexts} contexts, "
                 "of which the first is held out. Give more text, or holdout_tokens=0."
@@ -242,13 +250,18 @@ class _Harvest:
 
     def _flush(self) -> None:
         with self._kept_on_failure():
+            if self._claim.is_empty:
+                # Before the first shard, so that the shard of a killed process is known as ours; not earlier, so that a
+                # harvest that never wrote a row does not stand in the way of another.
+                self._claim.write(self.root / PROGRESS)
             for hook in self.specs:
                 self.train[hook].flush()
                 self.held_out[hook].flush()
-            self._save()
+            self._claim = self._state()
+            self._claim.write(self.root / PROGRESS)
 
-    def _save(self) -> None:
-        state = HarvestState(
+    def _state(self) -> HarvestState:
+        return HarvestState(
             request=self.request,
             specs=self.specs,
             batches=self.batches,
@@ -258,17 +271,15 @@ class _Harvest:
             train={hook: writer.state() for hook, writer in self.train.items()},
             held_out={hook: writer.state() for hook, writer in self.held_out.items()},
         )
-        state.write(self.root / PROGRESS)
 
     def _restore(self, state: HarvestState) -> None:
-        differences = state.differences(self.request, self.specs)
-        if differences and state.is_empty:
+        if state.is_empty:
+            clear(self.root)
             return
-        if differences:
+        if differences := state.differences(self.request, self.specs):
             raise StoreError(
                 f"{self.root} holds a harvest begun with other settings ({'; '.join(differences)}). Call it with those "
-                "to go on, choose another folder, or "
-                "remove this one: --replace on the command line, manifest.remove_store(path) in Python."
+                "to go on, choose another folder, or replace it with replace=True."
             )
         self.batches, self.contexts, self.digest = state.batches, state.contexts, state.digest
         self.sink_norms = dict(state.sink_norms)
@@ -300,20 +311,6 @@ class _Harvest:
                 f"the harvest into {self.root} stopped at row {self.rows_done:,} of {self.request.n_tokens:,}: {error} "
                 "What was written before is kept: free some space and run the same harvest again to continue."
             ) from error
-
-
-def _require_free(folder: Path, root: Path) -> None:
-    """Raise `StoreError` when a finished store, or something that is no store, lies at `folder`."""
-    if (root / PROGRESS).is_file() or not folder.is_dir():
-        return
-    if (folder / MANIFEST).is_file():
-        rows = f"{ActivationStore.open(folder).n_rows:,} rows"
-        raise StoreError(
-            f"a finished store already exists at {folder} ({rows}). Open it with ActivationStore.open, choose another "
-            "folder, or replace it: --replace on the command line, manifest.remove_store(path) in Python."
-        )
-    if any(not is_debris(entry) for entry in folder.iterdir()):
-        raise StoreError(f"{folder} is not empty and is no activation store: choose another folder")
 
 
 def _flat_rows(
@@ -360,27 +357,3 @@ def _chain(digest: str, batch: ContextBatch) -> str:
 
 def _bytes_free(path: Path) -> int:
     return shutil.disk_usage(path).free
-
-
-@contextlib.contextmanager
-def _sole_harvest(root: Path) -> Iterator[None]:
-    """Create `root` and lock it for as long as this process lives; an empty folder is taken away again at the end."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"cannot make the folder {root}: {error}") from error
-    descriptor = os.open(root, os.O_RDONLY)
-    try:
-        _lock(descriptor, root)
-        yield
-    finally:
-        os.close(descriptor)
-        with contextlib.suppress(OSError):
-            root.rmdir()
-
-
-def _lock(descriptor: int, root: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise StoreError(f"another process is harvesting into {root}: wait for it, or stop it first") from error

@@ -65,7 +65,7 @@ def report(stores: Mapping[str, ActivationStore], *, shown: bool) -> None:
             warnings.warn(
                 f"{store.path}: {store.dtype} is too coarse for activations this small (median norm "
                 f"{norms.median:.3g}): rounding lost {rounding:.2%} of E||x||^2. Harvest with dtype='bfloat16' or "
-                "'float32' (--dtype).",
+                "'float32'.",
                 stacklevel=4,
             )
 

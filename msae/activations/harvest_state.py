@@ -50,7 +50,7 @@ class HarvestState:
     @classmethod
     def read(cls, path: Path) -> HarvestState:
         """The state in the file `path`; `StoreError` when it is not one."""
-        hint = "choose another folder, or replace it (--replace; harvest(..., replace=True) in Python)"
+        hint = "choose another folder, or replace it with replace=True"
         values = read_json(path, StoreError, hint=hint)
         version = values.get("format_version")
         if values.get("format") == FORMAT and version != FORMAT_VERSION:

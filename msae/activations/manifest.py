@@ -17,7 +17,6 @@ No file holds a time or a host, so that the same harvest always writes the same 
 from __future__ import annotations
 
 import hashlib
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +36,10 @@ PROGRESS = "progress.json"
 HOLDOUT = "holdout"
 MEAN = "mean.safetensors"
 DOCUMENTS = "documents.json"
+
+_OTHER_SUM = "has another SHA-256 than it was written with"
+_CHECKED: set[tuple[object, ...]] = set()
+"""Files that were read and found right: device, number, size, time and record of each."""
 
 
 def shard_name(kind: str, index: int) -> str:
@@ -128,60 +131,51 @@ class Manifest:
 
     def check_sizes(self, path: Path) -> None:
         """Raise `StoreError` naming every file that is missing or has another size than it was written with."""
-        wrong = []
-        for name, record in self.files.items():
-            file = path / name
-            if not file.is_file():
-                wrong.append(f"{name} is missing")
-            elif (size := file.stat().st_size) != record.bytes:
-                wrong.append(f"{name} has {size} bytes, was written with {record.bytes}")
-        _refuse(path, wrong)
+        _refuse(path, [wrong for name in self.files if (wrong := self._wrong_size(path, name))])
+
+    def check_size(self, path: Path, name: str) -> None:
+        """`check_sizes` for one file."""
+        if wrong := self._wrong_size(path, name):
+            _refuse(path, [wrong])
+
+    def check_file(self, path: Path, name: str) -> None:
+        """Raise `StoreError` when the file is not the one that was written. A file is read for that once a process, as
+        long as it does not change."""
+        self.check_size(path, name)
+        record = self.files.get(name)
+        if record is None:
+            return
+        found = (path / name).stat()
+        identity = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, record)
+        if identity in _CHECKED:
+            return
+        if sha256(path / name) != record.sha256:
+            _refuse(path, [f"{name} {_OTHER_SUM}"])
+        _CHECKED.add(identity)
+
+    def _wrong_size(self, path: Path, name: str) -> str:
+        """What is wrong with it, or nothing."""
+        record = self.files.get(name)
+        try:
+            size = (path / name).stat().st_size
+        except OSError:
+            return f"{name} is missing"
+        if record is None or size == record.bytes:
+            return ""
+        return f"{name} has {size} bytes, was written with {record.bytes}"
 
     def check_contents(self, path: Path) -> None:
         """Raise `StoreError` naming every file whose SHA-256 is not the one it was written with. Reads all of them."""
         self.check_sizes(path)
         _refuse(
             path,
-            [
-                f"{name} has another SHA-256 than it was written with"
-                for name, record in self.files.items()
-                if sha256(path / name) != record.sha256
-            ],
+            [f"{name} {_OTHER_SUM}" for name, record in self.files.items() if sha256(path / name) != record.sha256],
         )
-
-
-def is_debris(path: Path) -> bool:
-    """Whether a file is what a killed process left of an atomic write: ours (``.name.pid.tmp``) or safetensors' own
-    (``.tmpXXXXXX``)."""
-    return path.name.startswith(".") and ".tmp" in path.name
-
-
-def remove_store(path: Path | str) -> None:
-    """Delete the store at `path`, finished or not, and nothing else.
-
-    `path` may also be the folder of several stores that `harvest_hooks` wrote. Raises `StoreError` when it is neither,
-    or when a file that is no part of a store lies there; nothing is deleted then.
-    """
-    path = Path(path)
-    if not path.is_dir():
-        raise StoreError(f"there is no activation store at {path}: nothing to remove")
-    if not holds_store(path) and not all(holds_store(entry) for entry in path.iterdir()):
-        raise StoreError(f"{path} is not an activation store: nothing was removed")
-    foreign = [str(entry.relative_to(path)) for entry in path.rglob("*") if not _is_ours(entry)]
-    if foreign:
-        raise StoreError(f"{path} also holds {foreign[:3]}, which no store has: move it away. Nothing was removed")
-    shutil.rmtree(path)
 
 
 def holds_store(path: Path) -> bool:
     """Whether a store, finished or not, lies at `path`."""
     return (path / MANIFEST).is_file() or (path / PROGRESS).is_file()
-
-
-def _is_ours(entry: Path) -> bool:
-    ours = entry.name in {MANIFEST, PROGRESS, MEAN, DOCUMENTS} or is_debris(entry)
-    shard = entry.suffix == ".safetensors" and entry.stem.split("-")[0] in {"acts", "tokens", "contexts"}
-    return entry.is_dir() or ours or shard
 
 
 def _require_finished(path: Path) -> None:

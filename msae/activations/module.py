@@ -15,6 +15,7 @@ from torch.utils.data import default_collate
 from msae.activations.arrays import numbered_contexts, numbers_of
 from msae.activations.fingerprint import parameter_fingerprint
 from msae.activations.source import ContextBatch
+from msae.core.checked import checked
 from msae.core.config import nearest, require
 from msae.core.errors import SourceError
 from msae.core.spec import SourceSpec
@@ -30,6 +31,7 @@ class Examples(Protocol):
     def __getitem__(self, index: int, /) -> Any: ...
 
 
+@checked
 class ModuleSource:
     """The outputs of submodules of a module, run on `inputs`.
 

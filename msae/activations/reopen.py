@@ -7,10 +7,12 @@ import torch
 from msae.activations.model_files import local_folder
 from msae.activations.pooled import Long, PooledSource
 from msae.activations.transformer_lens import TransformerLensSource
+from msae.core.checked import checked
 from msae.core.errors import SourceError
 from msae.core.spec import SourceSpec, require_same_source
 
 
+@checked
 def reopen(
     spec: SourceSpec,
     *,

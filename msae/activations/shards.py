@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +39,29 @@ def map_tensors(path: Path) -> dict[str, Tensor]:
         size = path.stat().st_size
         header, body = _read_header(path, size)
         entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
-        mapped = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
+        mapped = _mapped(path, size)
         tensors = {name: _view(mapped[body:], entry) for name, entry in entries.items()}
         ends = [entry["data_offsets"][1] for entry in entries.values()]
+    except PermissionError as error:
+        raise StoreError(f"{path} cannot be read ({error.strerror}): check its rights") from error
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, StoreError) as error:
         raise StoreError(f"{path} cannot be read as a safetensors file ({error}). {RESTORE}") from error
     if size != body + max(ends, default=0):
         raise StoreError(f"{path} has {size} bytes, its header says {body + max(ends, default=0)}. {RESTORE}")
     return tensors
+
+
+def _mapped(path: Path, size: int) -> Tensor:
+    try:
+        return torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
+    except RuntimeError as error:
+        content = path.read_bytes()
+        warnings.warn(
+            f"{path} cannot be mapped ({str(error).splitlines()[0]}), so it is read into memory whole; on a local disk "
+            "it would not be",
+            stacklevel=3,
+        )
+        return torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else torch.empty(0, dtype=torch.uint8)
 
 
 RESTORE = "It was truncated or altered: restore it from a copy, or delete the store and harvest it again."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -20,6 +21,8 @@ from msae.activations.moments import scale_from_moments, variance_from_moments
 from msae.activations.norms import NormSummary, norms_of, summarize_norms
 from msae.activations.shards import DTYPES, RESTORE, map_tensors
 from msae.activations.source import ContextBatch
+from msae.activations.store_folder import held
+from msae.core.checked import checked
 from msae.core.config import require
 from msae.core.errors import StoreError
 from msae.core.files import read_json
@@ -52,6 +55,7 @@ class RowTokens:
         return self.position <= before
 
 
+@checked
 @final
 class ActivationStore:
     """Activations of one hook on disk. Make one with `harvest`, open one with `ActivationStore.open`.
@@ -153,7 +157,10 @@ class ActivationStore:
     @cached_property
     def holdout(self) -> ActivationStore | None:
         """The contexts set aside and never trained on, a store of its own; None when none were."""
-        return ActivationStore.open(self.path / HOLDOUT) if f"{HOLDOUT}/{MANIFEST}" in self.manifest.files else None
+        if f"{HOLDOUT}/{MANIFEST}" not in self.manifest.files:
+            return None
+        self.manifest.check_file(self.path, f"{HOLDOUT}/{MANIFEST}")
+        return ActivationStore.open(self.path / HOLDOUT)
 
     def rows(self, start: int, stop: int) -> Float[Tensor, "rows d_in"]:
         """Rows [start, stop) in reading order, as float32."""
@@ -183,6 +190,7 @@ class ActivationStore:
 
     def document_names(self) -> list[str]:
         """The names of the documents, so that ``names[tokens.document]`` tells where a row is from."""
+        self.manifest.check_file(self.path, DOCUMENTS)
         return read_json(self.path / DOCUMENTS, StoreError, expected=list, hint=RESTORE)
 
     def contexts(self, batch_size: int = 16) -> Iterator[ContextBatch]:
@@ -220,6 +228,15 @@ class ActivationStore:
         """The rows of every [start, stop) span, one span after the other, in the dtype on disk."""
         return self._read([piece for start, stop in spans for piece in self._pieces(start, stop)])
 
+    def held(self) -> AbstractContextManager[None]:
+        """While it lasts, nobody replaces the store; `BusyError` when it is being written or replaced."""
+        return held(self.path)
+
+    def check(self) -> None:
+        """Make sure that every row can be read and is as it was written; `StoreError` where not."""
+        for shard in range(len(self.manifest.shard_rows)):
+            self._shard_acts(shard)
+
     def verify(self) -> None:
         """Read every file, the holdout's too, and raise `StoreError` naming those whose SHA-256 has changed."""
         self.manifest.check_contents(self.path)
@@ -233,7 +250,7 @@ class ActivationStore:
     @cached_property
     def _moments(self) -> tuple[Float[Tensor, " d_in"], float]:
         """The mean (float64) and E‖x‖², of what is left once sinks are taken off the sums."""
-        mean, square = map_tensors(self.path / MEAN)["mean"].clone(), self.manifest.mean_squared_norm
+        mean, square = self._tensors(MEAN)["mean"].clone(), self.manifest.mean_squared_norm
         if self._left_out is None or not len(self._left_out):
             return mean, square
         n, sinks = self.manifest.n_rows, torch.zeros_like(mean)
@@ -266,6 +283,9 @@ class ActivationStore:
 
     def _read(self, pieces: Sequence[tuple[int, int, int]]) -> Float[Tensor, "rows d_in"]:
         out = torch.empty(sum(b - a for _, a, b in pieces), self.d_in, dtype=DTYPES[self.dtype])
+        for shard in {shard for shard, _, _ in pieces}:
+            # A file that was cut while it is mapped would end the process with a bus error when its rows are read.
+            self.manifest.check_size(self.path, shard_name("acts", shard))
         filled = 0
         for shard, a, b in pieces:
             out[filled : filled + b - a] = self._shard_acts(shard)[a:b]
@@ -274,28 +294,31 @@ class ActivationStore:
 
     def _shard_acts(self, shard: int) -> Tensor:
         if shard not in self._acts:
-            path = self.path / shard_name("acts", shard)
-            acts = map_tensors(path).get("acts")
+            name = shard_name("acts", shard)
+            acts = self._tensors(name).get("acts")
             expected = ((self.manifest.shard_rows[shard], self.d_in), DTYPES[self.dtype])
             if acts is None or (tuple(acts.shape), acts.dtype) != expected:
-                raise StoreError(f"{path} does not hold the {expected} its manifest says. {RESTORE}")
+                raise StoreError(f"{self.path / name} does not hold the {expected} its manifest says. {RESTORE}")
             self._acts[shard] = acts
         return self._acts[shard]
+
+    def _tensors(self, name: str) -> dict[str, Tensor]:
+        """A file's tensors, mapped, once it is known to be the file that was written."""
+        self.manifest.check_file(self.path, name)
+        return map_tensors(self.path / name)
 
     def _column(self, name: str, start: int, stop: int) -> Tensor | None:
         """One fact of rows [start, stop); None where the store does not have it."""
         self._check_range(start, stop)
         empty = [] if start < stop else [torch.empty(0)]
-        pieces = [
-            (map_tensors(self.path / shard_name("tokens", shard)), a, b) for shard, a, b in self._pieces(start, stop)
-        ]
+        pieces = [(self._tensors(shard_name("tokens", shard)), a, b) for shard, a, b in self._pieces(start, stop)]
         known = all(name in tensors for tensors, _, _ in pieces)
         return torch.cat([*empty, *(tensors[name][a:b] for tensors, a, b in pieces)]) if known else None
 
     def _contexts(self, batch_size: int) -> Iterator[ContextBatch]:
         seen = 0
         for shard in range(len(self.manifest.context_rows)):
-            tensors = map_tensors(self.path / shard_name("contexts", shard))
+            tensors = self._tensors(shard_name("contexts", shard))
             for part in torch.arange(self.manifest.context_rows[shard]).split(batch_size):
                 batch = ContextBatch(
                     token_ids=tensors["token_ids"][part].long(),

@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from msae.activations.source import ContextBatch
+from msae.core.checked import checked
 from msae.core.config import require
 from msae.core.errors import SourceError
 from msae.core.rng import torch_stream
@@ -27,6 +28,7 @@ from msae.core.spec import SourceSpec
 from msae.data.documents import Document
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class SyntheticForest:
     """A forest of known features, and rows drawn from it.

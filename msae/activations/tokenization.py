@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from msae.activations.token_strings import token_strings
+from msae.core.errors import SourceError
 from msae.data.contexts import PackedContexts, pack_causal, pack_encoder
 from msae.data.documents import Document
 from msae.data.tokens import tokenize
@@ -38,6 +39,10 @@ class ContextLayout:
     opening: int | None
     closing: int | None
     bos_between_documents: bool
+
+
+NO_SPECIAL_TOKENS = SpecialTokens(bos=None, cls=None, sep=None, pad=0, ids=frozenset())
+"""Of a model without a tokenizer."""
 
 
 def special_tokens(tokenizer: Any) -> SpecialTokens:
@@ -95,6 +100,13 @@ class Encoder:
 _LETTER, _LINE_END = "a", "\n"
 
 
+def _no_tokenizer(texts: list[str]) -> list[list[int]]:
+    raise SourceError(
+        f"the model has no tokenizer for text ({texts[0][:40]!r}): give documents that are tokenized already, a column "
+        "of token ids, or put its tokenizer.json and tokenizer_config.json next to the weights"
+    )
+
+
 def packed_contexts(
     documents: Iterable[Document],
     tokenizer: Any,
@@ -105,10 +117,11 @@ def packed_contexts(
 ) -> Iterator[PackedContexts]:
     """Batches of contexts laid out for the model, always the same for the same documents.
 
-    `apart`: no two documents in one context, whatever the model is.
+    `apart`: no two documents in one context, whatever the model is. Without a tokenizer only documents that have token
+    ids are taken; `SourceError` for text.
     """
-    encoder = Encoder(tokenizer)
-    spans = tokenize(documents, encoder, encoder.going_on)
+    encoder = None if tokenizer is None else Encoder(tokenizer)
+    spans = tokenize(documents, encoder or _no_tokenizer, encoder.going_on if encoder else None)
     if apart or (layout.closing is not None and layout.opening is not None):
         return pack_encoder(
             spans,

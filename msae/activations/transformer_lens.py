@@ -24,11 +24,20 @@ from msae.activations.model_kind import longest_context, require_one_stack
 from msae.activations.readout import direct_unembedding
 from msae.activations.source import ContextBatch, Replacement
 from msae.activations.token_strings import token_strings
-from msae.activations.tokenization import ContextLayout, SpecialTokens, packed_contexts, special_tokens
+from msae.activations.tokenization import (
+    NO_SPECIAL_TOKENS,
+    ContextLayout,
+    SpecialTokens,
+    packed_contexts,
+    special_tokens,
+)
+from msae.core.checked import checked
 from msae.core.config import require
+from msae.core.device import usable_device
 from msae.core.dtypes import torch_dtypes
 from msae.core.errors import SourceError
 from msae.core.hook_names import legacy_name, part_of
+from msae.core.hub import hub_as_reachable
 from msae.core.spec import SourceSpec
 from msae.data.documents import Document
 
@@ -41,6 +50,7 @@ else:
 DTYPES = torch_dtypes()
 
 
+@checked
 class TransformerLensSource:
     """Activations at hooks of a language model: the residual stream after a block, or any other TransformerLens hook.
 
@@ -80,6 +90,7 @@ class TransformerLensSource:
         given = [value for value in (hook_name, hook_names, layer) if value is not None]
         require(len(given) == 1, "hook_name, hook_names, layer", given, "exactly one of the three")
         require(batch_size > 0, "batch_size", batch_size, "a positive number of contexts")
+        device = None if device is None else usable_device(device)
         if isinstance(model, str | Path):
             folder = local_folder(model)
             self.model = _open(folder or str(model), dtype or "float32", device, revision)
@@ -100,7 +111,7 @@ class TransformerLensSource:
         longest = longest_context(self.model.original_model, self.model.cfg.n_ctx)
         require(2 < context_size <= longest, "context_size", context_size, f"3 to {longest}, the most this model reads")
         self.device = torch.device(self.model.cfg.device)
-        self.special: SpecialTokens = special_tokens(self.tokenizer)
+        self.special: SpecialTokens = special_tokens(self.tokenizer) if self.has_tokenizer else NO_SPECIAL_TOKENS
         self._layout = self._make_layout(context_size, batch_size, prepend_bos, bos_between_documents)
         points = [self.hook_point(name) for name in self._names(hook_name, hook_names, layer)]
         self._captured_hooks = {str(point.name): point for point in points}
@@ -116,12 +127,18 @@ class TransformerLensSource:
     def tokenizer(self) -> Any:
         """The model's Hugging Face tokenizer."""
         tokenizer = self.model.tokenizer
-        if tokenizer is None or not tokenizer("text", add_special_tokens=False)["input_ids"]:
+        if not self.has_tokenizer:
             raise SourceError(
                 f"the model {self.model.cfg.model_name!r} has no tokenizer: put its tokenizer.json and "
                 "tokenizer_config.json next to the weights (tokenizer.save_pretrained(folder))"
             )
         return tokenizer
+
+    @cached_property
+    def has_tokenizer(self) -> bool:
+        """Whether the model has one; one that has none takes documents that are tokenized already."""
+        tokenizer = self.model.tokenizer
+        return tokenizer is not None and bool(tokenizer("text", add_special_tokens=False)["input_ids"])
 
     @property
     def layout(self) -> ContextLayout:
@@ -172,11 +189,12 @@ class TransformerLensSource:
 
     def _contexts(self, documents: Iterable[Document], *, apart: bool) -> Iterator[ContextBatch]:
         n_tokens = self.model.cfg.d_vocab
-        for packed in packed_contexts(documents, self.tokenizer, self.special, self._layout, apart=apart):
+        tokenizer = self.tokenizer if self.has_tokenizer else None
+        for packed in packed_contexts(documents, tokenizer, self.special, self._layout, apart=apart):
             if (largest := int(packed.token_ids.max())) >= n_tokens:
                 raise SourceError(
-                    f"the tokenizer gives token id {largest}, but the model {self.model.cfg.model_name!r} knows "
-                    f"{n_tokens} tokens: the tokenizer belongs to another model"
+                    f"the text has token id {largest}, but the model {self.model.cfg.model_name!r} knows {n_tokens} "
+                    "tokens: the tokenizer belongs to another model"
                 )
             yield ContextBatch.from_packed(packed)
 
@@ -298,7 +316,7 @@ class TransformerLensSource:
         )
 
     def _make_specs(self, folder: Path | None, revision: str, weights: str) -> dict[str, SourceSpec]:
-        tokenizer = tokenizer_fingerprint(self.tokenizer)
+        tokenizer = tokenizer_fingerprint(self.tokenizer) if self.has_tokenizer else ""
         processed = self.model.compatibility_mode and getattr(self.model, "_weights_processed", True)
         return {
             hook: SourceSpec(
@@ -377,7 +395,7 @@ def _open(model: str | Path, dtype: str, device: str | torch.device | None, revi
     if isinstance(model, Path):
         require(revision is None, "revision", revision, "None for a folder: its weights are fingerprinted")
     try:
-        with quietly_loading():
+        with quietly_loading(), contextlib.nullcontext() if isinstance(model, Path) else hub_as_reachable():
             bridge = TransformerBridge.boot_transformers(
                 str(model), dtype=DTYPES[dtype], device=device, revision=revision
             )

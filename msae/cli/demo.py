@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from msae.cli.output import say, show, show_levels
-from msae.cli.places import delete_run, delete_store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +17,7 @@ class Demo:
     store: Path = Path("acts/demo")
     """The activation store."""
     replace: bool = False
-    """Delete what is at --out and --store first."""
+    """Replace what is at --out and --store, each once the new one is finished."""
     layer: int = 3
     """The residual stream after this block, counted from 0."""
     widths: tuple[int, ...] = (64, 256, 1024)
@@ -39,11 +38,9 @@ class Demo:
         from msae.studies.analyze_run import analyze_run
         from msae.studies.demo import DemoSettings, run_demo
 
-        if self.replace:
-            delete_run(self.out)
-            delete_store(self.store)
         names = ("layer", "widths", "k", "harvest_tokens", "train_tokens", "eval_tokens", "seed")
-        run, table = run_demo(DemoSettings(**{name: getattr(self, name) for name in names}), self.out, self.store)
+        settings = DemoSettings(**{name: getattr(self, name) for name in names})
+        run, table = run_demo(settings, self.out, self.store, replace=self.replace)
         show_levels(table)
         show(*analyze_run(run).shown())
         say(f"The run is in {run.path}: the SAE in sae/ (SAELens opens it), figures, tables and plots in results/.")

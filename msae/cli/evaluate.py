@@ -42,4 +42,7 @@ class Eval:
             run, documents, n_tokens=self.tokens, model=model, store=self.store, device=self.device, force=self.force
         )
         show_levels(table)
+        if not run.is_finished:
+            say("The run is unfinished: this is the state that was last kept, as if training ended there. Not written.")
+            return
         say(f"Written to {run.folder.levels}, plotted in {run.folder.levels_figure}.")

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from tyro.conf import OmitArgPrefixes
 
 from msae.cli.output import say
-from msae.cli.places import delete_store, model_named
+from msae.cli.places import model_named
 from msae.cli.text import Text
 from msae.core.dtypes import DtypeName
 from msae.core.errors import ConfigError
@@ -44,6 +44,10 @@ class Harvest:
     """Contexts in one pass of the model."""
     device: str | None = None
     """cpu, cuda or mps; by default a GPU where there is one."""
+    prepend_bos: bool | None = None
+    """Open each context with BOS; by default where the tokenizer defines one."""
+    bos_between_documents: bool = True
+    """Put BOS between the documents of a context as well, where it opens with BOS."""
     revision: str | None = None
     """Branch, tag or commit of a hub model."""
     compatibility_mode: bool = False
@@ -53,16 +57,17 @@ class Harvest:
     long: Literal["error", "cut"] = "error"
     """With --pooling, what becomes of a document that is longer than a context."""
     replace: bool = False
-    """Delete the store at --out first."""
+    """Replace the store at --out once the new one is finished."""
 
     def run(self) -> None:
         """Do it."""
         from msae.activations.harvest import harvest as harvest_one
-        from msae.activations.harvest import harvest_hooks
+        from msae.activations.harvest import harvest_hooks, harvest_request
         from msae.activations.pooled import PooledSource
         from msae.activations.source import ActivationSource
         from msae.activations.transformer_lens import TransformerLensSource
 
+        harvest_request(self.tokens, self.dtype, self.holdout_tokens)  # before the model is opened, which takes a while
         documents = self.source.documents()
         if documents is None:
             raise ConfigError("no text was given: use --text, --jsonl, --csv, --parquet, --dataset or --demo-text")
@@ -75,14 +80,15 @@ class Harvest:
             dtype=self.model_dtype,
             device=self.device,
             compatibility_mode=self.compatibility_mode,
+            prepend_bos=self.prepend_bos,
+            bos_between_documents=self.bos_between_documents,
             revision=self.revision,
         )
         source: ActivationSource = PooledSource(model, self.pooling, long=self.long) if self.pooling else model
-        if self.replace:
-            delete_store(self.out)
         settings = {
             "n_tokens": self.tokens,
             "path": self.out,
+            "replace": self.replace,
             "dtype": self.dtype,
             "holdout_tokens": self.holdout_tokens,
             "leave_out_sinks": self.leave_out_sinks,
@@ -91,6 +97,8 @@ class Harvest:
             stores = harvest_hooks(source, documents, **settings)  # type: ignore[arg-type]
         else:
             stores = {"": harvest_one(source, documents, **settings)}  # type: ignore[arg-type]
+        if documents.skipped:
+            say(f"{documents.skipped:,} rows without text were left out.")
         for store in stores.values():
             say(f"{store.n_rows:,} rows of {store.d_in} at {store.spec.hook_name} are in {store.path}.")
             if self.pooling:

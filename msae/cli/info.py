@@ -16,9 +16,13 @@ class Info:
 
     path: Positional[Path]
     """The folder."""
+    verify: bool = False
+    """Read every file of the store (of a run: of the store it was trained on) and compare its sum with the recorded."""
 
     def run(self) -> None:
         """Do it."""
-        from msae.studies.info import describe
+        from msae.studies.info import describe, verify
 
         say(describe(self.path))
+        if self.verify:
+            say(verify(self.path))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import arg
 
 from msae.cli.output import say
-from msae.cli.places import delete_run
 from msae.cli.train_flags import activation_fn
+from msae.core.device import usable_device
 from msae.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -60,14 +60,14 @@ class Train:
     leave_out_sinks: bool = False
     """Train without the rows above 10 times the median norm; eval and analyze then leave them out too."""
     device: str | None = None
-    """cpu, cuda or mps; by default a CUDA GPU if there is one. A seed gives the same bits on a CPU alone, with
-    the same number of threads."""
+    """cpu, cuda or mps; by default a CUDA GPU if there is one. A seed gives the same bits on a CPU only, with the same
+    number of threads (OMP_NUM_THREADS)."""
     wandb: str | None = None
     """Log to this Weights & Biases project too."""
     resume: bool = False
     """Continue the unfinished run at --out."""
     replace: bool = False
-    """Delete the run at --out first."""
+    """Replace the run at --out, with its results and baselines, once the new one is finished."""
     force: bool = False
     """With --from: continue although the SAE comes from another model or hook than the store."""
 
@@ -78,6 +78,7 @@ class Train:
             return
         from msae.activations.store import ActivationStore
         from msae.training import Run, TrainConfig, train
+        from msae.training.memory_needed import require_memory
 
         if self.store is None or self.out is None or not (self.widths or self.from_):
             raise ConfigError(
@@ -93,30 +94,32 @@ class Train:
             raise ConfigError(
                 f"{self.out} holds {state} run ({resume}start over: add --replace; or choose another --out)"
             )
+        device = usable_device(self.device)
+        if self.from_ is None:
+            activation_fn(self), self._nesting(self.widths)  # what makes no sense is refused before anything is read
         store = ActivationStore.open(self.store)
         if self.leave_out_sinks:
             store = store.ordinary()
-        sae = self._sae(store)
         config = TrainConfig(
-            n_tokens=self.tokens or 4 * store.n_rows,
+            n_tokens=4 * store.n_rows if self.tokens is None else self.tokens,
             batch_size=self.batch_size,
             lr=self.lr,
             auxk_alpha=self.auxk_alpha,
             seed=self.seed,
             kernel=self.kernel,
         )
-        if self.replace:
-            delete_run(self.out)
-        run = train(sae, store, config, self.out, wandb_project=self.wandb, force=self.force)
+        if self.widths:
+            require_memory(store.d_in, self.widths[-1], device=str(device))
+        sae = self._sae(store, device)
+        run = train(sae, store, config, self.out, replace=self.replace, wandb_project=self.wandb, force=self.force)
         for level, record in enumerate(run.load_sae().recorded):
             ordinary = "" if record.fvu_ordinary is None else f" ({record.fvu_ordinary:.4f} on ordinary rows)"
             say(f"level {level}: width {record.width:,}  L0 {record.l0:.2f}  FVU {record.fvu:.4f}{ordinary}")
         say(f"The run is in {run.path}. Next:  msae eval {run.path}")
 
-    def _sae(self, store: ActivationStore) -> SparseAutoencoder:
+    def _sae(self, store: ActivationStore, device: torch.device) -> SparseAutoencoder:
         from msae.sae import SparseAutoencoder, load, warm_start
 
-        device = self._device()
         if self.from_ is None:
             nesting = self._nesting(self.widths)
             return SparseAutoencoder(
@@ -138,7 +141,7 @@ class Train:
         if flags:
             raise ConfigError(f"--independent takes its settings from {path}: leave out {flags}")
         run = Run.open(path)
-        device = str(self._device())
+        device = str(usable_device(self.device))
         baselines = train_independent(run, store=self.store, device=device, wandb_project=self.wandb)
         for record, (width, baseline) in zip(run.load_sae().recorded, baselines.items(), strict=True):
             (own,) = baseline.load_sae().recorded
@@ -147,16 +150,6 @@ class Train:
                 f"independent L0 {own.l0:.2f}, FVU {own.fvu:.4f}"
             )
         say(f"The baselines are in {run.folder.independent}, a run each. Next:  msae analyze {run.path}")
-
-    def _device(self) -> torch.device:
-        import torch
-
-        try:
-            device = torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError, NotImplementedError) as error:
-            raise ConfigError(f"--device {self.device}: not available here ({str(error).splitlines()[0]})") from error
-        return device
 
     def _nesting(self, widths: tuple[int, ...]) -> Nesting:
         from msae.sae import FixedPrefixes, SampledPrefixes, Unnested

@@ -13,6 +13,10 @@ class DiskError(MsaeError):
     """A file could not be written: no room, no rights, no such place. What was there before is as it was."""
 
 
+class BusyError(MsaeError):
+    """Another process is at work on the same run or store."""
+
+
 class CorpusError(MsaeError):
     """Text could not be read, or there is too little of it."""
 

@@ -28,7 +28,10 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+        allowed = temporary.stat().st_mode
         write(temporary)
+        temporary.chmod(allowed)  # what the umask says; safetensors lets its owner alone read a file
         _flush_to_disk(temporary)
         temporary.replace(path)
     except OSError as error:
@@ -38,12 +41,17 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
-    _flush_to_disk(path.parent)
+    with contextlib.suppress(OSError):  # some file systems cannot flush a folder
+        _flush_to_disk(path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically; `ConfigError` for what JSON has no form for (NaN, infinity)."""
-    text = json_text(value, path)
+    write_text(path, json_text(value, path))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text`, atomically."""
     write_atomically(path, lambda temporary: _write_text(temporary, text))
 
 

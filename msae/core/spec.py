@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 
+from msae.core.checked import checked
 from msae.core.config import require
 from msae.core.errors import MismatchError
 
@@ -28,6 +29,7 @@ WITHOUT_SINKS = "left out, and so are sinks"
 """`SourceSpec.special_rows` where rows of huge norm (`msae.core.sinks`) were left out by choice."""
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class SourceSpec:
     """Where activations come from. Everything that changes their values is a field.

@@ -45,6 +45,7 @@ class _Segment:
     name: str
     text: str
     goes_on: bool
+    token_ids: tuple[int, ...] | None = None
 
 
 def tokenize(
@@ -57,7 +58,7 @@ def tokenize(
 
     A document longer than 65,536 characters is encoded in segments cut at line ends (see `segments`), because a
     tokenizer needs hundreds of bytes a character; a tokenizer that merges across lines may differ at a cut.
-    A document without a token has no span, and still counts.
+    A document without a token has no span, and still counts. One that has token ids already keeps them.
     """
     document, offset = -1, 0
     for batch in _batches(_document_segments(documents)):
@@ -95,6 +96,9 @@ def _document_segments(documents: Iterable[Document]) -> Iterator[_Segment]:
                 f"expected documents, got {type(document).__name__} {document!r:.40}: "
                 "wrap strings with string_documents, or use another reader of msae.data.documents"
             )
+        if document.token_ids is not None:
+            yield _Segment(index, document.name, "", False, document.token_ids)
+            continue
         for number, text in enumerate(segments(document.text)):
             yield _Segment(index, document.name, text, number > 0)
 
@@ -104,7 +108,7 @@ def _batches(items: Iterable[_Segment]) -> Iterator[list[_Segment]]:
     characters = 0
     for segment in items:
         batch.append(segment)
-        characters += len(segment.text)
+        characters += len(segment.text) + len(segment.token_ids or ())
         if characters >= BATCH_CHARACTERS:
             yield batch
             batch, characters = [], 0
@@ -116,9 +120,11 @@ def _encode(batch: list[_Segment], encode_batch: EncodeBatch, going_on: EncodeBa
     try:
         ids: dict[bool, Iterator[list[int]]] = {}
         for goes_on, encode in ((False, encode_batch), (True, going_on)):
-            texts = [segment.text for segment in batch if segment.goes_on == goes_on]
+            texts = [segment.text for segment in batch if segment.goes_on == goes_on and segment.token_ids is None]
             ids[goes_on] = iter(encode(texts) if texts else [])
-        return [next(ids[segment.goes_on]) for segment in batch]
+        return [
+            next(ids[segment.goes_on]) if segment.token_ids is None else list(segment.token_ids) for segment in batch
+        ]
     except (TypeError, UnicodeError):
         for segment in batch:
             _require_unicode(segment)

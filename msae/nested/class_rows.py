@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from msae.activations.store import ActivationStore
+from msae.core.checked import checked
 from msae.core.config import require
 from msae.core.errors import ConfigError
 from msae.core.rng import torch_stream
@@ -18,6 +19,7 @@ from msae.nested.label_column import read_labels_column
 from msae.nested.rows import Rows, shape_of, taken
 
 
+@checked
 @dataclass(frozen=True)
 class LabelledRows:
     """Rows and the name of each one's class; `ConfigError` unless they are as many."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from msae.core.checked import checked
 from msae.core.config import from_dict, nearest, to_dict
 from msae.core.errors import CheckpointError, ConfigError
 from msae.core.files import read_json, read_tensors, sha256, write_json, write_tensors
@@ -21,6 +22,7 @@ FORMAT_VERSION = 1
 AGAIN = "fit or train the code again"
 
 
+@checked
 def save_code(code: NestedCode, path: str | Path) -> Path:
     """Write `code` to the folder `path`, which holds nothing else, and return it.
 
@@ -37,6 +39,7 @@ def save_code(code: NestedCode, path: str | Path) -> Path:
     return path
 
 
+@checked
 def load_code(path: str | Path) -> NestedCode:
     """The code saved at `path`.
 

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from msae.core.checked import checked
 from msae.core.numerics import RowArray
 from msae.core.spec import SourceSpec
 from msae.nested.classifier import Classifier
@@ -21,6 +22,7 @@ from msae.nested.code import NestedCode, checked_widths
 from msae.nested.code_files import load_code, read_code_tensors, save_code, write_code_tensors
 
 
+@checked
 @final
 class MatryoshkaHead(NestedCode):
     """z = (x − mean) E; a level is the first `widths[level]` numbers of z.
@@ -75,6 +77,7 @@ class MatryoshkaHead(NestedCode):
         return cls(tensors["mean"], tensors["E"], widths, classes=classes, classifiers=classifiers, source=source)
 
 
+@checked
 @final
 class IndependentHeads(NestedCode):
     """A head for every width, each trained for that width alone: what nesting is compared with.

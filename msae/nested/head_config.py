@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from msae.core.checked import checked
 from msae.core.config import require
 from msae.nested.code import checked_widths
 
@@ -14,6 +15,7 @@ Progress = Callable[[int, float], None]
 """Called after every step with the steps done and the loss."""
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class HeadConfig:
     """How to train an ordered linear map.

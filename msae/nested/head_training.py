@@ -13,6 +13,7 @@ from torch import Tensor
 
 from msae.activations.fingerprint import tensor_fingerprint
 from msae.activations.store import ActivationStore
+from msae.core.checked import checked
 from msae.core.config import to_dict
 from msae.core.errors import CheckpointError, ConfigError, TrainingError
 from msae.core.files import read_json, read_tensors, write_json, write_tensors
@@ -30,6 +31,7 @@ from msae.training.schedules import warmup_stable_decay
 WARMUP, DECAY = 0.1, 0.5
 
 
+@checked
 def train_head(
     rows: Rows,
     config: HeadConfig,
@@ -70,6 +72,7 @@ def train_head(
     return head
 
 
+@checked
 def train_independent_heads(
     rows: Rows,
     config: HeadConfig,

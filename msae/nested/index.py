@@ -17,6 +17,7 @@ from typing import Any, final
 import numpy as np
 import torch
 
+from msae.core.checked import checked
 from msae.core.config import from_dict, require, to_dict
 from msae.core.errors import CheckpointError, ConfigError, CorpusError
 from msae.core.files import folder_sha256, read_json, read_tensors, write_json, write_tensors
@@ -37,6 +38,7 @@ QUERIES_AT_A_TIME = 256
 KINDS: dict[str, type[Items]] = {"dense": DenseItems, "sparse": SparseItems}
 
 
+@checked
 @final
 class Index:
     """The index in the folder `path`; `Index.build` makes one, `Index.open` opens one.

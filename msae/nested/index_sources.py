@@ -11,6 +11,7 @@ from torch import Tensor
 
 from msae.activations.pooled import PooledSource
 from msae.activations.store import ActivationStore
+from msae.core.checked import checked
 from msae.core.config import require
 from msae.core.errors import CorpusError
 from msae.core.numerics import RowArray, as_rows
@@ -24,6 +25,7 @@ Rest = Callable[[list[Named]], Blocks]
 """What `Index.build` takes: given the items indexed already, those that follow."""
 
 
+@checked
 def indexed_documents(source: PooledSource, documents: Iterable[Document]) -> Rest:
     """A row a document, named by it. Raises what `PooledSource.contexts` does."""
 
@@ -37,6 +39,7 @@ def indexed_documents(source: PooledSource, documents: Iterable[Document]) -> Re
     return rest
 
 
+@checked
 def indexed_store(store: ActivationStore) -> Rest:
     """A store's rows, named by their documents; the texts are not in a store."""
 
@@ -50,6 +53,7 @@ def indexed_store(store: ActivationStore) -> Rest:
     return rest
 
 
+@checked
 def indexed_rows(rows: RowArray, named: Sequence[Named]) -> Rest:
     """Rows of an array, and the name and text of each; `ConfigError` unless these are as many."""
     array = as_rows(rows, what="the array of items")
@@ -63,6 +67,7 @@ def indexed_rows(rows: RowArray, named: Sequence[Named]) -> Rest:
     return rest
 
 
+@checked
 def text_rows(source: PooledSource, texts: Sequence[str]) -> Float[Tensor, "texts d_in"]:
     """The rows of texts to look for, in order. Raises what `PooledSource.contexts` does."""
     batches = source.contexts(string_documents(texts, name="the text"))

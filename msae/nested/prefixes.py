@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from msae.core.checked import checked
 from msae.core.errors import ConfigError
 from msae.core.numerics import RowArray
 from msae.core.rng import torch_stream
@@ -19,6 +20,7 @@ from msae.nested.code_files import load_code, read_code_tensors, save_code, writ
 from msae.nested.rows import Rows, moments, shape_of, source_of, taken
 
 
+@checked
 @final
 class RawPrefix(NestedCode):
     """The first numbers of a row as it is: what a model's own Matryoshka training, if it had one, put first."""
@@ -40,6 +42,7 @@ class RawPrefix(NestedCode):
         return cls(settings["d_in"], settings["widths"], source)
 
 
+@checked
 @final
 class PcaPrefix(NestedCode):
     """(x − mean) V, the columns of V the directions of most variance first: the best linear prefixes in squared error.
@@ -89,6 +92,7 @@ class PcaPrefix(NestedCode):
         return cls(tensors["mean"], tensors["components"], tensors["variance"], settings["widths"], source)
 
 
+@checked
 @final
 class RandomOrder(NestedCode):
     """The full code of another, its numbers in a random order: the null that every learned order is compared with."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
+from msae.core.checked import checked
 from msae.core.config import require
 
 FUNNEL = (200, 100, 50, 25)
 """Shortlists of the published funnel: each half of the one before it, at twice the numbers."""
 
 
+@checked
 @dataclass(frozen=True)
 class SearchPlan:
     """Stages, each a level and how many items are kept; the first looks at all items, the others at what is kept.

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from msae.core.checked import checked
 from msae.core.config import require
 from msae.core.errors import CheckpointError, ConfigError
 from msae.core.numerics import RowArray
@@ -21,6 +22,7 @@ from msae.sae import SparseAutoencoder, SparseCodes, load, save
 SAE_FOLDER = "sae"
 
 
+@checked
 @final
 class SaeCodes(NestedCode):
     """What an SAE's latents of each level are on a row, at most the `k` largest of the prefix (None: all that fire).

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from msae.analysis.levels.level_table import LevelRow, LevelTable
+from msae.core.checked import checked
 from msae.plots.theme import (
     BLUE,
     GREEN,
@@ -28,6 +29,7 @@ Place = dict[str, int]
 PANEL_HEIGHT, COLUMNS = 420, 2
 
 
+@checked
 def levels_figure(table: LevelTable) -> go.Figure:
     """Every figure of `table` on one page: FVU and CE recovered by width, L0 by level, what is lost by bits a token.
 

@@ -4,6 +4,7 @@
 
     config.json              the SAE's shape, the training settings, the store: enough to repeat the run
     metrics.jsonl            a line of figures every few steps
+    wandb.json, wandb/       which Weights & Biases run they go to as well, and what waits to be sent
     resume/                  the state to continue from; only while the run is unfinished
     sae/                     the trained SAE (SAELens' layout); its presence makes the run a finished one
     results/                 tables (Parquet), figures and records of msae eval and msae analyze
@@ -20,6 +21,9 @@ from pathlib import Path
 
 TABLE_SUFFIX = ".parquet"
 SAE_CONFIG = "cfg.json"
+SAE_FILES = {SAE_CONFIG, "sae_weights.safetensors", "probe.safetensors"}
+EXPORT_MARK = "export.json"
+WANDB = "wandb"
 _COMPARE = "compare"
 
 RESULTS: Mapping[str, str] = {
@@ -89,6 +93,11 @@ class RunFolder:
     def metrics(self) -> Path:
         """The figures logged while training, one JSON object a line."""
         return self.path / "metrics.jsonl"
+
+    @property
+    def wandb_id(self) -> Path:
+        """Which Weights & Biases run the figures go to as well."""
+        return self.path / "wandb.json"
 
     @property
     def resume(self) -> Path:

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from msae.core.checked import checked
 from msae.core.config import from_dict
 from msae.core.errors import CheckpointError, ConfigError
 from msae.core.files import parse_json, read_json
@@ -17,6 +18,7 @@ FORMAT_VERSION = 1
 _OBJECTS = {"sae": dict, "training": dict, "store": dict}
 
 
+@checked
 @dataclass(frozen=True)
 class RunRecord:
     """The run in the folder `path`: its records, without its SAE."""

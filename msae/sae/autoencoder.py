@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from msae.core.checked import checked
 from msae.core.config import require
 from msae.core.errors import CheckpointError, ConfigError
 from msae.core.numerics import RowArray, as_rows
@@ -37,6 +38,7 @@ class LevelRecord:
     fvu_ordinary: float | None = None
 
 
+@checked
 class SparseAutoencoder(nn.Module):
     """A sparse autoencoder whose latents are nested in levels; level 0 is the smallest prefix.
 

@@ -15,7 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from msae.core.config import from_dict, from_typed_dict, to_dict, to_typed_dict
+from msae.core.checked import checked
+from msae.core.config import from_dict, from_typed_dict, require, to_dict, to_typed_dict
+from msae.core.device import usable_device
 from msae.core.errors import CheckpointError, ConfigError
 from msae.core.files import read_json, write_json, write_tensors
 from msae.core.hook_names import HEADS, legacy_name
@@ -27,6 +29,7 @@ from msae.sae.activation_fns import ACTIVATION_FNS, ActivationFunction
 from msae.sae.autoencoder import LevelRecord, SparseAutoencoder
 from msae.sae.encoders import ENCODERS, Encoder, Linear
 from msae.sae.formats import as_sparse_autoencoder, read_foreign
+from msae.sae.formats.tensor_files import open_safetensors
 from msae.sae.nesting import NESTINGS, Nesting
 from msae.sae.pointer import read_pointer
 from msae.sae.reorder import with_widths
@@ -56,6 +59,7 @@ class Record:
     version: str | None = None
 
 
+@checked
 def save(sae: SparseAutoencoder, path: str | Path, probe: RowArray | None = None) -> Path:
     """Write `sae` to the folder `path` (each file whole or not at all; `cfg.json` last) and return it.
 
@@ -74,6 +78,9 @@ def save(sae: SparseAutoencoder, path: str | Path, probe: RowArray | None = None
     recorded: dict[str, Any] = {}
     if probe is not None:
         probe = as_rows(probe, sae.d_in, "the probe")
+        require(len(probe) > 0, "probe", tuple(probe.shape), "at least one row")
+        if not torch.isfinite(probe).all():
+            raise CheckpointError(f"the probe rows hold values that are not finite; {path} was not written")
         probe = probe[spread_rows(len(probe))].detach().cpu().float().clone()
         figures, fires = behaviour(sae, probe)
         recorded = {"probe": [to_dict(level) for level in figures]}
@@ -84,6 +91,7 @@ def save(sae: SparseAutoencoder, path: str | Path, probe: RowArray | None = None
     return path
 
 
+@checked
 def load(
     path: str | Path, *, widths: Sequence[int] | None = None, device: str = "cpu", check: bool = True
 ) -> SparseAutoencoder:
@@ -95,9 +103,9 @@ def load(
     Raises `CheckpointError` when files are missing, cut off, of no known format, or say something of the SAE that msae
     cannot represent (the field is named), and (`check`, an SAE saved by msae) when the weights of any level are not
     those that were saved, or what they do on the stored probe rows is not what was recorded; `ConfigError` for widths
-    that do not end at d_sae.
+    that do not end at d_sae, and for a device that is not there.
     """
-    path = Path(path)
+    path, place = Path(path), usable_device(device)
     if not holds_sae(path) and RunFolder(path).is_finished:
         path = RunFolder(path).sae
     pointer = read_pointer(path) if holds_sae(path) else None
@@ -111,7 +119,7 @@ def load(
         sae = _load_own(path, check=check)
         sae = sae if widths is None else with_widths(sae, widths)
     sae.loaded_from = str(path.absolute())
-    return sae.to(device)
+    return sae.to(place)
 
 
 def is_ours(path: Path) -> bool:
@@ -125,6 +133,7 @@ def is_ours(path: Path) -> bool:
 def _load_own(path: Path, *, check: bool) -> SparseAutoencoder:
     config = _read_config(path / SAE_CONFIG)
     ours = _record(config, path / SAE_CONFIG)
+    _require_shapes(config, path)
     tensors = _read_tensors(path / "sae_weights.safetensors")
     sae = _described(config, ours, path / SAE_CONFIG)
     expected = {name: tuple(parameter.shape) for name, parameter in sae.named_parameters() if name in tensors}
@@ -147,6 +156,30 @@ def _load_own(path: Path, *, check: bool) -> SparseAutoencoder:
     if check and ours.probe is not None:
         _self_check(sae, path, ours.probe)
     return sae
+
+
+def _require_shapes(config: dict[str, Any], path: Path) -> None:
+    """Raise `CheckpointError` unless the weights have the shapes that ``cfg.json`` calls for. Only headers are read: a
+    few bytes of JSON could call for more memory than there is."""
+    d_in, d_sae, dtype = config["d_in"], config["d_sae"], getattr(torch, str(config["dtype"])[-20:], None)
+    if (
+        type(d_in) is not int
+        or type(d_sae) is not int
+        or not isinstance(dtype, torch.dtype)
+        or not dtype.is_floating_point
+    ):
+        raise CheckpointError(
+            f"{path / SAE_CONFIG} does not describe an SAE: d_in = {d_in!r}, d_sae = {d_sae!r}, "
+            f"dtype = {config['dtype']!r}; was it edited? Copy it again"
+        )
+    weights = path / "sae_weights.safetensors"
+    given = open_safetensors(weights).shapes
+    called_for = {"W_enc": (d_in, d_sae), "b_enc": (d_sae,), "W_dec": (d_sae, d_in), "b_dec": (d_in,)}
+    wrong = {name: given.get(name) for name, shape in called_for.items() if given.get(name) != shape}
+    if wrong:
+        raise CheckpointError(
+            f"{path / SAE_CONFIG} says d_in = {d_in} and d_sae = {d_sae}, {weights.name} holds {wrong}: copy both again"
+        )
 
 
 def written_by(path: str | Path) -> str:

@@ -8,7 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from msae.core.checked import checked
 
+
+@checked
 @dataclass(frozen=True)
 class SparseCodes:
     """The nonzero codes of `n_rows` rows over `d_sae` latents, sorted by row, then by latent."""

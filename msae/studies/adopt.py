@@ -13,6 +13,7 @@ from typing import Any
 from msae.activations.store import ActivationStore
 from msae.analysis.levels.evaluate import evaluate_rows
 from msae.analysis.levels.level_table import LevelTable
+from msae.core.checked import checked
 from msae.core.config import to_dict, to_typed_dict
 from msae.core.errors import ConfigError, MismatchError
 from msae.core.files import write_json
@@ -31,6 +32,7 @@ CHECKED_TOKENS = 32_768
 _BLOCK = re.compile(r"(?:blocks|layers|h|layer)[._](\d+)")
 
 
+@checked
 def adopt(
     path: str | Path,
     store: str | Path,

@@ -21,13 +21,18 @@ from msae.analysis.features import CollectSettings, collect
 from msae.analysis.levels.nest import measure_texts
 from msae.analysis.sample import Collected, TokenText, join_saes
 from msae.analysis.tables import write_tables
+from msae.core.checked import checked
 from msae.core.config import require, to_dict
 from msae.core.errors import EvaluationError, MsaeError, SourceError
-from msae.core.files import write_json
+from msae.core.files import read_json, write_json
+from msae.core.replacing import let_go
 from msae.core.spec import SourceSpec
 from msae.plots.concepts import concepts_figure
 from msae.plots.rate import rate_figure
 from msae.plots.theme import write_html
+from msae.runs.layout import RunFolder
+from msae.runs.writing import results_written_to
+from msae.sae import SparseAutoencoder
 from msae.studies.independent import independent_runs
 from msae.training import Run
 
@@ -59,6 +64,7 @@ class Analysis:
         return [*chain.from_iterable(rendered), *self.notes]
 
 
+@checked
 def analyze_run(
     run: Run,
     *,
@@ -74,7 +80,9 @@ def analyze_run(
     progress: bool = True,
     force: bool = False,
 ) -> Analysis:
-    """Run every measurement on the first `tokens` rows and write all tables and ``analysis.json`` to ``run.results``.
+    """Run every measurement on the first `tokens` rows; write all tables and ``analysis.json`` to ``run.results``.
+
+    They take the place of an analysis that is there once all are written; with an error it stays as it is.
 
     `concepts`: a table of labels (`concepts.labels.given`), in addition to those of the text itself (`label_text`), for
     which the tokenizer is needed. They are probed on the first `concept_tokens` rows (0: not at all).
@@ -87,56 +95,83 @@ def analyze_run(
     """
     require(tokens > 0, "tokens", tokens, "at least one token")
     require(concept_tokens >= 0, "concept_tokens", concept_tokens, "a number of tokens, or 0 for no concepts")
+    require(concepts is None or concept_tokens > 0, "concept_tokens", concept_tokens, "tokens to probe the concepts on")
     rows = ActivationStore.open_for(store or run.store_path, run.source)
     if leave_out_sinks:
         rows = rows.ordinary()
     if holdout:
         rows = _holdout(rows)
-    settings = settings or CollectSettings()
-    sae = run.load_sae(device=device)
-    text, unembedding, source, notes = _language(rows.spec, model, device, force)
-    run.results.mkdir(parents=True, exist_ok=True)
-    collected = collect(
-        sae,
-        rows,
-        n_tokens=tokens,
-        settings=settings,
-        text=text,
-        unembedding=unembedding,
-        source=source,
-        scratch=run.results,
-        progress=progress,
-        force=force,
-    )
-    notes += _of_the_rows(rows, collected)
-    write_tables(collected.tables, run.results)
-    results = {measurement.name: measurement().run(collected) for measurement in MEASUREMENTS}
-    for apart, more_notes in (
-        _baselines(run, collected, device, progress, force),
-        _concepts(collected, concepts, concept_tokens, progress),
-    ):
-        results |= apart
+    with rows.held(), results_written_to(run.results) as out:
+        # What can be refused is refused before the pass over the store.
+        settings = settings or CollectSettings()
+        sae = run.load_sae(device=device)
+        text, unembedding, source, notes = _language(rows.spec, model, device, force)
+        baselines, more_notes = _baselines(run, device)
         notes += more_notes
-    if nest := measure_texts(collected, results["tree"].tables["tree"], results["absorption"].tables.get("absorption")):
-        results["nest"] = nest
-    for result in results.values():
-        result.write(run.results)
-    write_html(
-        rate_figure({"": results["rate_distortion"].tables["rate_distortion"].to_pylist()}), run.folder.rate_figure
-    )
-    if "probes" in results:
-        figure = concepts_figure(results["probes"].tables, results["concept_absorption"].tables)
-        write_html(figure, run.folder.concepts_figure)
-    sample = {
-        "store": str(rows.path),
-        "fingerprint": rows.fingerprint,
-        "n_tokens": collected.codes.n_rows,
-        "l0": collected.codes.l0(),
-        "settings": to_dict(settings),
+        n_labelled = min(concept_tokens, tokens, rows.n_rows)
+        given = [read_labels(concepts, rows, n_labelled, text)] if concepts is not None else []
+        collected = collect(
+            sae,
+            rows,
+            n_tokens=tokens,
+            settings=settings,
+            text=text,
+            unembedding=unembedding,
+            source=source,
+            scratch=run.results,
+            progress=progress,
+            force=force,
+        )
+        notes += _of_the_rows(rows, collected)
+        results = {measurement.name: measurement().run(collected) for measurement in MEASUREMENTS}
+        if baselines:
+            results |= _splitting_apart(baselines, collected, run.results, progress, force)
+        of_concepts, more_notes = _concepts(collected, given, n_labelled, progress)
+        results |= of_concepts
+        tree, absorption = results["tree"].tables["tree"], results["absorption"].tables.get("absorption")
+        if nest := measure_texts(collected, tree, absorption):
+            results["nest"] = nest
+        sample = {
+            "store": str(rows.path),
+            "fingerprint": rows.fingerprint,
+            "n_tokens": collected.codes.n_rows,
+            "l0": collected.codes.l0(),
+            "settings": to_dict(settings),
+        }
+        found = Analysis(tables=collected.tables, results=results, sample=sample, notes=(*notes, *more_notes))
+        _write(found, run.folder, out)
+    return found
+
+
+def _write(found: Analysis, folder: RunFolder, out: Path) -> None:
+    """Everything to `out`, and word of what the analysis before had and this one has not."""
+    write_tables(found.tables, out)
+    for result in found.results.values():
+        result.write(out)
+    rate = found.results["rate_distortion"].tables["rate_distortion"].to_pylist()
+    write_html(rate_figure({"": rate}), out / folder.rate_figure.name)
+    if "probes" in found.results:
+        figure = concepts_figure(found.results["probes"].tables, found.results["concept_absorption"].tables)
+        write_html(figure, out / folder.concepts_figure.name)
+    files = sorted(file.name for file in out.iterdir())
+    content = {
+        "sample": found.sample,
+        **{name: dict(result.summary) for name, result in found.results.items()},
+        "notes": list(found.notes),
+        "files": files,
     }
-    content = {"sample": sample, **{name: dict(result.summary) for name, result in results.items()}, "notes": notes}
-    write_json(run.folder.analysis, content)
-    return Analysis(tables=collected.tables, results=results, sample=sample, notes=tuple(notes))
+    write_json(out / folder.analysis.name, content)
+    let_go(out, _files_before(folder) - {*files, folder.analysis.name})
+
+
+def _files_before(folder: RunFolder) -> set[str]:
+    """The files of the analysis that is there, as it says itself."""
+    try:
+        files = read_json(folder.analysis, EvaluationError).get("files", [])
+    except EvaluationError:
+        return set()
+    ours = {file.name for file in (*folder.tables().values(), folder.rate_figure, folder.concepts_figure)}
+    return ours & {name for name in files if isinstance(name, str)}
 
 
 def _of_the_rows(rows: ActivationStore, collected: Collected) -> list[str]:
@@ -156,43 +191,45 @@ def _of_the_rows(rows: ActivationStore, collected: Collected) -> list[str]:
     return notes
 
 
-def _baselines(
-    run: Run, collected: Collected, device: str | None, progress: bool, force: bool
-) -> tuple[dict[str, Result], list[str]]:
-    """Splitting between the run's independent baselines on the same rows, if there are any, and notes."""
+def _baselines(run: Run, device: str | None) -> tuple[list[SparseAutoencoder], list[str]]:
+    """The run's independent baselines, if there are any and all are finished, and notes otherwise."""
     baselines = independent_runs(run)
     if not baselines:
-        return {}, []
+        return [], []
     widths = run.prefix_widths
     if tuple(baselines) != widths or not all(baseline.is_finished for baseline in baselines.values()):
         there = ", ".join(str(width) for width, baseline in baselines.items() if baseline.is_finished) or "none"
-        return {}, [
+        return [], [
             f"Of the baselines of widths {', '.join(map(str, widths))}, {there} finished: msae train --independent "
             f"{run.path} trains the others, and splitting between them is then measured too."
         ]
+    return [baseline.load_sae(device=device) for baseline in baselines.values()], []
+
+
+def _splitting_apart(
+    baselines: list[SparseAutoencoder], collected: Collected, scratch: Path, progress: bool, force: bool
+) -> dict[str, Result]:
+    """Splitting between the baselines on the same rows."""
     joined = join_saes(
-        [baseline.load_sae(device=device) for baseline in baselines.values()],
+        baselines,
         collected.rows,
         n_tokens=collected.codes.n_rows,
         pair_settings=collected.pair_settings,
         seed=collected.seed,
-        scratch=run.results,
+        scratch=scratch,
         progress=progress,
         force=force,
     )
-    return {measurement.name: measurement().run(joined) for measurement in INDEPENDENT_MEASUREMENTS}, []
+    return {measurement.name: measurement().run(joined) for measurement in INDEPENDENT_MEASUREMENTS}
 
 
 def _concepts(
-    collected: Collected, given: str | Path | None, n_tokens: int, progress: bool
+    collected: Collected, given: list[Labels], n_rows: int, progress: bool
 ) -> tuple[dict[str, Result], list[str]]:
     """Probes and supervised absorption of the concepts there are, if there are any, and notes."""
-    n_rows = min(n_tokens, collected.codes.n_rows)
     if n_rows == 0:
         return {}, []
-    parts: list[Labels] = []
-    if given is not None:
-        parts.append(read_labels(given, collected.rows, n_rows, collected.text))
+    parts = list(given)
     if collected.text is not None:
         parts.append(label_text(collected.rows, n_rows, collected.text))
     if not parts:
@@ -229,6 +266,8 @@ def _language(
             raise
         note = "The model could not be opened, so tokens have no text, and there are neither logits nor cross-entropies"
         return None, None, None, [f"{note}: {error}"]
+    if not source.has_tokenizer:
+        return None, None, source, ["The model has no tokenizer: tokens have no text, and no logits are shown."]
     text = TokenText(source.tokenizer)
     try:
         return text, source.direct_unembedding(spec.hook_name), source, []

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from msae.analysis.rendering import ShownTable
 from msae.analysis.tables import WORD, Column, TableSpec, by_column, make_table, write_tables
+from msae.core.checked import checked
 from msae.nested.class_rows import LabelledRows
 from msae.nested.classification import LevelClassifiers
 from msae.nested.code import NestedCode
@@ -115,6 +116,7 @@ class Classified:
         ]
 
 
+@checked
 def classify(
     code: NestedCode,
     test: LabelledRows,

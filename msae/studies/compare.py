@@ -23,6 +23,7 @@ from msae.analysis.sample.joined import joined
 from msae.analysis.sample.origin import Origin
 from msae.analysis.sample.shift import shifted
 from msae.analysis.sample.token_text import TokenText
+from msae.core.checked import checked
 from msae.core.config import require
 from msae.core.errors import CheckpointError, ConfigError, MismatchError, MsaeError
 from msae.core.spec import require_same_source
@@ -54,6 +55,7 @@ class Series:
         return [(f"{self.name}/{sae.d_sae}", sae) for sae in self.saes]
 
 
+@checked
 def compare_levels(
     sae: Comparable,
     store: ActivationStore | str | Path | None = None,
@@ -85,9 +87,11 @@ def compare_levels(
         group=level, sae=np.zeros_like(level), level=level, latent=np.arange(own.d_sae), names=(series.name,)
     )
     names = [f"level {g}" for g in range(own.n_levels)]
-    return _compared([series], rows, groups, names, source, ce, n_tokens, eval_tokens, progress, force)
+    with rows.held():
+        return _compared([series], rows, groups, names, source, ce, n_tokens, eval_tokens, progress, force)
 
 
+@checked
 def compare_runs(
     runs: Sequence[Comparable | Sequence[Comparable]] | Mapping[str, Comparable | Sequence[Comparable]],
     store: ActivationStore | str | Path | None = None,
@@ -124,7 +128,8 @@ def compare_runs(
         names=tuple(name for name, _ in members),
     )
     names = list(groups.names)
-    return _compared(series, rows, groups, names, source, ce, n_tokens, eval_tokens, progress, force)
+    with rows.held():
+        return _compared(series, rows, groups, names, source, ce, n_tokens, eval_tokens, progress, force)
 
 
 def _compared(

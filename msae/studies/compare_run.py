@@ -8,6 +8,7 @@ from pathlib import Path
 
 from msae.core.errors import ConfigError
 from msae.core.files import write_json
+from msae.runs.writing import results_written_to
 from msae.studies.compare import compare_runs
 from msae.studies.comparison import Comparison
 from msae.training import Run
@@ -46,22 +47,22 @@ def compare_with(
             f"name = {called!r}: expected letters, digits, dots, dashes and underscores; give one (--name)"
         )
     own = run.path.resolve().name
-    found = compare_runs(
-        {own: run, **_distinct(own, names, paths)},
-        store,
-        ce=ce,
-        n_tokens=n_tokens,
-        eval_tokens=eval_tokens,
-        progress=progress,
-        force=force,
-    )
+    members: dict[str, Run | Path] = {own: run, **_distinct(own, names, paths)}
     folder = run.folder.comparison(called)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    folder.about.unlink(missing_ok=True)
-    found.write(folder.path)
-    groups = list(dict.fromkeys(found.overlap["a"]))
-    content = {"own": own, "saes": groups, "n_tokens": found.n_tokens, "notes": list(found.notes)}
-    write_json(folder.about, content)
+    with results_written_to(folder.path, doing="comparing in") as out:
+        found = compare_runs(
+            members,
+            store,
+            ce=ce,
+            n_tokens=n_tokens,
+            eval_tokens=eval_tokens,
+            progress=progress,
+            force=force,
+        )
+        found.write(out)
+        groups = list(dict.fromkeys(found.overlap["a"]))
+        content = {"own": own, "saes": groups, "n_tokens": found.n_tokens, "notes": list(found.notes)}
+        write_json(out / folder.about.name, content)
     return found, folder.path
 
 

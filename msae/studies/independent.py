@@ -9,16 +9,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from msae.activations.store import ActivationStore
+from msae.core.checked import checked
 from msae.core.errors import ConfigError, MismatchError
 from msae.core.rng import stream_seed
 from msae.sae import ActivationFunction, SparseAutoencoder, Unnested
 from msae.sae.autoencoder import LevelRecord
 from msae.training import Run, train_many
-from msae.training.run import require_same_settings, run_config
+from msae.training.run import run_config
+from msae.training.run_folder import require_same_settings
 
 _STREAM = "independent"
 
 
+@checked
 def train_independent(
     run: Run,
     *,

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from msae.activations.manifest import holds_store
 from msae.activations.store import ActivationStore
+from msae.activations.store_folder import left_behind as left_behind_in_store
+from msae.activations.store_folder import stores_in
 from msae.analysis.levels.level_table import LevelTable
 from msae.analysis.tables import table_footer
-from msae.core.errors import EvaluationError, MsaeError
+from msae.core.errors import EvaluationError, MismatchError, MsaeError
 from msae.core.spec import SourceSpec
 from msae.nested import NestedCode, load_code
 from msae.nested.code_files import is_code
 from msae.nested.index import Index, is_index
 from msae.runs.layout import RESULTS, TABLE_SUFFIX, RunFolder, holds_sae
+from msae.runs.writing import left_behind
 from msae.sae import load
 from msae.sae.checkpoint import written_by
 from msae.studies.independent import independent_runs
@@ -37,6 +42,8 @@ def describe(path: Path) -> str:
         return _index(Index.open(path))
     if is_code(path):
         return _code(load_code(path))
+    if stores := stores_in(path):
+        return "\n\n".join(_store(ActivationStore.open(store)) for store in stores)
     if not path.is_dir():
         raise UnknownFolderError(f"there is no folder {path} (looked from {Path.cwd()})")
     held = ", ".join(sorted(child.name for child in path.iterdir())[:8]) or "nothing"
@@ -46,8 +53,29 @@ def describe(path: Path) -> str:
     )
 
 
+def verify(path: Path) -> str:
+    """A line that says that every file of the store at `path`, or of the run's store, is as it was written.
+
+    Raises `StoreError` naming those that are not, `MismatchError` for a store that is not the one the run names.
+    """
+    stores = [path] if holds_store(path) else stores_in(path)
+    run = Run.open(path) if RunFolder(path).is_run else None
+    if run is not None:
+        stores = [run.store_path]
+        if (fingerprint := ActivationStore.open_for(run.store_path, run.source).fingerprint) != run.store_fingerprint:
+            raise MismatchError(
+                f"the store at {run.store_path} has the fingerprint {fingerprint}, {path} was trained on one of "
+                f"{run.store_fingerprint}: it was replaced since"
+            )
+    for store in stores:
+        ActivationStore.open(store).verify()
+    what = ", ".join(str(store) for store in stores)
+    return f"verified: every file of {what} is as it was written" if stores else f"{path} has no store to verify"
+
+
 def _store(store: ActivationStore) -> str:
     holdout = store.holdout
+    left = left_behind_in_store(store.path)
     size = sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file())
     return _lines(
         f"activation store {store.path}",
@@ -59,6 +87,7 @@ def _store(store: ActivationStore) -> str:
             "written by": _version(store.manifest.msae_version),
             "scale": f"{store.scale:.4g} (brings E||x||^2 to {store.d_in})",
             **_source(store.spec),
+            **_left(left, store.path),
         },
     )
 
@@ -95,7 +124,7 @@ def _levels(code: NestedCode) -> dict[str, str]:
 
 def _run(run: Run) -> str:
     metrics = run.metrics()
-    done = metrics[-1]["tokens"] if metrics else 0
+    done = metrics[-1].get("tokens", 0) if metrics else 0
     results = sorted(run.results.glob("[!.]*"))
     lines = {
         "begun by": _version(run.version),
@@ -118,12 +147,22 @@ def _run(run: Run) -> str:
             lines[f"measured {row.level}"] = (
                 f"width {row.width:,}, FVU {row.fvu:.4f}{ordinary}, CE recovered {recovered}"
             )
+    lines |= _left(left_behind(run.folder), run.path)
     parts = [_lines(f"run {run.path}", lines)]
     if results:
         parts.append(_lines(f"results in {run.results}", {file.name: _result(file) for file in results}))
     if run.is_finished:
         parts.append(_sae(run.folder.sae))
     return "\n\n".join(parts)
+
+
+def _left(paths: Sequence[Path], folder: Path) -> dict[str, str]:
+    """What killed processes left, and that it is cleared by whoever writes there next."""
+    if not paths:
+        return {}
+    named = ", ".join(os.path.relpath(path, folder) for path in paths[:4])
+    more = f" and {len(paths) - 4} more" if len(paths) > 4 else ""
+    return {"left by a kill": f"{named}{more}: the next command that writes there clears it away"}
 
 
 def _ordinary(fvu: float | None) -> str:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import sys
 import time
-from collections.abc import Mapping
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from msae.core.errors import CheckpointError, ConfigError
-from msae.core.files import parse_json
+from msae.core.config import from_dict, to_dict
+from msae.core.errors import CheckpointError, ConfigError, DiskError
+from msae.core.files import parse_json, read_json, write_json, write_text
+from msae.runs.layout import RunFolder
 from msae.runs.record import whole_lines
 
 
@@ -27,34 +34,93 @@ class Logger(Protocol):
 
 
 class JsonlLogger:
-    """One JSON object a line. On resume, lines after `resumed_at` steps are dropped: they will be written again."""
+    """One JSON object a line. On resume, lines after `resumed_at` steps are dropped: they will be written again.
+
+    Raises `DiskError` when the file cannot be written to.
+    """
 
     def __init__(self, path: Path, resumed_at: int = 0) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        kept = [line for line in whole_lines(path) if _step(line, path) <= resumed_at]
-        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-        self._file = path.open("a", encoding="utf-8")
+        self._path = path
+        kept = "".join(line + "\n" for line in whole_lines(path) if _step(line, path) <= resumed_at)
+        if path.is_file() and path.stat().st_size != len(kept.encode("utf-8")):
+            write_text(path, kept)
+        with self._written():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("ab", buffering=0)
 
     def log(self, metrics: Mapping[str, Any]) -> None:
-        """Append one line and flush it."""
-        self._file.write(json.dumps(metrics) + "\n")
-        self._file.flush()
+        """Append one line, at once."""
+        line = (json.dumps(metrics) + "\n").encode("utf-8")
+        with self._written():
+            while line:
+                line = line[self._file.write(line) or 0 :]
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
+    @contextlib.contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DiskError(
+                f"could not write {self._path}: {error}. Check the disk and its rights; the run can then be resumed"
+            ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class WandbRun:
+    """Where in Weights & Biases a run's figures go. `id`: the run there, the same when training is gone on with."""
+
+    project: str
+    name: str
+    id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+
+
+def require_login() -> None:
+    """Raise `ConfigError` unless Weights & Biases can be logged to: somebody is logged in, with credentials that its
+    server takes, or WANDB_MODE says that nothing is sent. Nothing is written."""
+    import wandb
+
+    if os.environ.get("WANDB_MODE", "online") != "online" or os.environ.get("WANDB_DISABLED"):
+        return
+    try:
+        logged_in = wandb.login(prompt=sys.stdin.isatty())
+    except wandb.errors.Error as error:
+        raise ConfigError(f"Weights & Biases cannot be logged to: {str(error).splitlines()[0]}") from error
+    if not logged_in:
+        raise ConfigError(
+            "nobody is logged in to Weights & Biases on this machine: run wandb login, set WANDB_API_KEY, or set "
+            "WANDB_MODE=offline to write files that wandb sync sends later"
+        )
+
 
 class WandbLogger:
-    """Logs to a Weights & Biases project; honours WANDB_MODE (``offline`` writes files only)."""
+    """Logs to a Weights & Biases project; honours WANDB_MODE (``offline`` writes files only).
 
-    def __init__(self, project: str, name: str, config: Mapping[str, Any], folder: Path) -> None:
+    Which run there is kept in the run folder, so that a run that is gone on with stays one run there too.
+    """
+
+    def __init__(self, run: WandbRun, config: Mapping[str, Any], folder: RunFolder) -> None:
+        import wandb
+
+        if folder.wandb_id.is_file():
+            before = from_dict(WandbRun, read_json(folder.wandb_id, CheckpointError))
+            run = before if before.project == run.project else run
+        write_json(folder.wandb_id, to_dict(run))
         try:
-            import wandb
-        except ImportError as error:
-            raise ConfigError("wandb is not installed: pip install wandb, or train without --wandb") from error
-        folder.mkdir(parents=True, exist_ok=True)
-        self._run = wandb.init(project=project, name=name, config=dict(config), dir=str(folder), reinit="create_new")
+            self._run = wandb.init(
+                project=run.project,
+                name=run.name,
+                id=run.id,
+                resume="allow",
+                config=dict(config),
+                dir=str(folder.path),
+                reinit="create_new",
+            )
+        except wandb.errors.Error as error:
+            raise ConfigError(f"Weights & Biases cannot be logged to: {str(error).splitlines()[0]}") from error
 
     def log(self, metrics: Mapping[str, Any]) -> None:
         """Log one row at its step; a list becomes one series a level."""

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 STATE = "state.safetensors"
 
 
-def save_state(trainer: Trainer, folder: Path) -> None:
-    """Write the trainer's whole state to `folder`, atomically."""
+def save_state(trainer: Trainer, folder: Path, *, with_guess: bool = False) -> None:
+    """Write the trainer's whole state (`Trainer.state`) to `folder`, atomically."""
     import torch
 
-    tensors, values = trainer.state()
+    tensors, values = trainer.state(with_guess=with_guess)
     values |= {"threads": torch.get_num_threads()}
     write_tensors(folder / STATE, tensors, {"values": json.dumps(values)})
 

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from msae.activations.store import ActivationStore
+from msae.core.checked import checked
 from msae.core.config import from_dict, from_typed_dict, to_dict, to_typed_dict
-from msae.core.errors import CheckpointError, ConfigError
-from msae.core.files import write_json
+from msae.core.errors import CheckpointError, ConfigError, MismatchError
 from msae.core.spec import SourceSpec
 from msae.core.version import __version__
 from msae.runs.record import FORMAT_VERSION, RunRecord
 from msae.sae import ACTIVATION_FNS, ENCODERS, NESTINGS, ActivationFunction, Linear, SparseAutoencoder, load
 from msae.sae.nesting import Nesting
 from msae.sae.warm_start import fingerprint, warm_start
+from msae.training.resume import has_state, load_state
+from msae.training.scaling import Scaling
 from msae.training.train_config import TrainConfig
-
-NOT_COMPARED = ("store.path", "msae_version", "sae.from.path")
-"""What may differ when a run is continued: where the store and the SAE it started from lie, which msae began it."""
+from msae.training.trainer import Trainer
 
 
+@checked
 class Run(RunRecord):
     """The run in the folder `path`."""
 
@@ -60,6 +61,25 @@ class Run(RunRecord):
         """The trained SAE, on the CPU: `load_sae()`. Each call reads it anew, so what is done to one is not done to
         another; keep it in a variable."""
         return self.load_sae()
+
+    def sae_so_far(self, store: ActivationStore) -> SparseAutoencoder:
+        """The SAE of an unfinished run as it would be if training ended where its state was last kept: scaling folded
+        in, θ calibrated on the store's holdout (without one, on the rows kept back). Nothing is written.
+
+        Raises `CheckpointError` when no state was kept yet, `MismatchError` for a store of other rows.
+        """
+        if not has_state(self.folder.resume):
+            raise CheckpointError(f"{self.path} has kept no state yet: there is no SAE to look at")
+        if store.fingerprint != self.store_fingerprint:
+            raise MismatchError(
+                f"{self.path} is trained on the store of fingerprint {self.store_fingerprint}, {store.path} has "
+                f"{store.fingerprint}: name the store it is trained on"
+            )
+        scaling = Scaling.from_moments(store.mean, store.mean_squared_norm)
+        trainer = Trainer(self.new_sae(), self.train_config, scaling)
+        trainer.sae.source = store.spec
+        load_state(trainer, self.folder.resume)
+        return trainer.finish(store.holdout)
 
     def load_sae(self, *, device: str | None = None) -> SparseAutoencoder:
         """A fresh copy of the trained SAE on `device` (None: the CPU), checked against its records.
@@ -118,58 +138,4 @@ def run_config(
         },
         "training": to_dict(config),
         "store": {"path": str(store_path), "fingerprint": store_fingerprint, "source": to_dict(spec)},
-    }
-
-
-def begin_run(path: Path, config: dict[str, Any]) -> Run:
-    """Make the run folder, or find the unfinished run of the very same config there.
-
-    Raises `ConfigError` when a finished run, another run, or anything else lies at `path`.
-    """
-    run = Run(path)
-    if not run.folder.is_run:
-        if path.exists() and (not path.is_dir() or any(not child.name.startswith(".") for child in path.iterdir())):
-            raise ConfigError(f"{path} exists and is not a run: choose another folder, or empty this one")
-        write_json(run.folder.config, config)
-        return run
-    if run.is_finished:
-        raise ConfigError(
-            f"{path} holds a finished run. To replace it, delete the folder (or use --replace); "
-            "to train another, choose another folder."
-        )
-    require_same_settings(run, config)
-    return run
-
-
-def require_same_settings(run: Run, config: dict[str, Any]) -> None:
-    """Raise `ConfigError` naming every setting in which `run` differs from `config` (`NOT_COMPARED` left out).
-
-    A field that the run's version did not have stands as what it means when it is not given.
-    """
-    source = {"source": to_dict(from_dict(SourceSpec, run.config["store"]["source"]))}
-    theirs = _flat(run.config | {"store": run.config["store"] | source, "training": to_dict(run.train_config)})
-    ours = _flat(config)
-    different = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key) and key not in NOT_COMPARED]
-    if different:
-        changes = ", ".join(f"{key} {theirs.get(key)!r} -> {ours.get(key)!r}" for key in sorted(different))
-        state = "a finished" if run.is_finished else "an unfinished"
-        raise ConfigError(
-            f"{run.path} holds {state} run with other settings ({changes}). "
-            "Use the settings it has, replace it (--replace), or choose another folder."
-        )
-
-
-def remove_run(path: Path) -> None:
-    """Delete the run at `path`, with its results, and nothing else: `CheckpointError` for a folder that is no run."""
-    _ = Run.open(path).config
-    shutil.rmtree(path)
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {prefix: value}
-    return {
-        path: leaf
-        for key, item in value.items()
-        for path, leaf in _flat(item, f"{prefix}.{key}" if prefix else key).items()
     }

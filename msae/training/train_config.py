@@ -6,10 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from msae.core.checked import checked
 from msae.core.config import require
 from msae.sae.kernels import AUTO, KERNEL_NAMES
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """How to train. Sizes are in tokens (rows of activations), so that changing the batch keeps their meaning.

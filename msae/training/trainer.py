@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from msae.activations.store import ActivationStore
+from msae.core.checked import checked
 from msae.core.config import require
 from msae.core.errors import ConfigError, MsaeError, TrainingError
 from msae.core.numerics import RowArray, as_rows
@@ -19,7 +20,7 @@ from msae.core.rng import torch_stream
 from msae.sae.autoencoder import SparseAutoencoder
 from msae.sae.kernels import make_kernel
 from msae.sae.losses import Losses, Objective
-from msae.sae.metrics import LevelAccumulator
+from msae.sae.metrics import LevelAccumulator, LevelFigures
 from msae.sae.warm_start import require_unit_rows
 from msae.training.dead_latents import SilenceCounter
 from msae.training.outcome import Outcome
@@ -65,6 +66,7 @@ class _OpenStep:
     metrics: StepMetrics
 
 
+@checked
 class Trainer:
     """Trains `sae` on batches the caller gives to `step`; `finish` calibrates θ, folds the scaling in, and returns it.
 
@@ -228,6 +230,8 @@ class Trainer:
         rows = self._reservoir if holdout is None else holdout
         if not isinstance(rows, ActivationStore):
             rows = as_rows(rows, self.sae.d_in, "the holdout")
+            if not torch.isfinite(rows).all():
+                raise TrainingError("the holdout holds values that are not finite: θ cannot be calibrated on them")
         sae, scaled = self.sae, (self.sae.b_enc, self.sae.b_dec, self.sae.threshold)
         unfolded = [parameter.clone() for parameter in scaled]
         sae.fold_scale(self.scaling.scale)
@@ -241,6 +245,19 @@ class Trainer:
         self._finished = sae.trained = True
         return sae
 
+    @torch.no_grad()
+    def figures_on(self, x: Float[Tensor, "rows d_in"]) -> tuple[LevelFigures, ...]:
+        """L0, FVU and more of every level on rows as they come, with θ as it stands. Changes nothing."""
+        assert self.scaling is not None
+        self.synchronize()
+        accumulator = LevelAccumulator(self.sae.eval())
+        try:
+            for chunk in _chunks(x, len(x)):
+                accumulator.update(chunk.to(self.sae.device, self.sae.dtype) * self.scaling.scale)
+        finally:
+            self.sae.train()
+        return accumulator.figures()
+
     def _calibrate_and_record(self, rows: Float[Tensor, "rows d_in"] | ActivationStore, n_rows: int) -> None:
         sae, fn = self.sae, self.sae.activation_fn
         target = fn.target_l0()
@@ -253,26 +270,32 @@ class Trainer:
         if n_rows:
             sae.recorded = accumulator.records()
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Everything that changes while training: tensors and JSON values, for `load_state`."""
+    def state(self, *, with_guess: bool = False) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything that changes while training: tensors and JSON values, for `load_state`.
+
+        A kernel's guess decides the last bits of what follows. A state that every run saves at this step drops it, here
+        and for whoever goes on from it; one that only this run saves (`with_guess`) keeps it.
+        """
         if self.scaling is None:
             raise TrainingError("there is no state to save before the first step")
         self.synchronize()
-        # A kernel's guesses decide the shape of its products, and so their last bits: whoever goes on from here, now or
-        # after a restart, begins without any.
+        guess = self._kernel.guess if with_guess else None
         self._kernel = make_kernel(self.config.kernel, self.sae, self.config.block)
+        self._kernel.guess = guess
         tensors = {f"sae.{name}": parameter.detach() for name, parameter in self.sae.named_parameters()}
         tensors |= {f"adam.{name}": moment for name, moment in self._optimiser.state().items()}
         tensors["tokens_silent"] = self.silence.tokens_silent
         tensors["reservoir"] = self._reservoir
         tensors["scaling.mean"] = self.scaling.mean
         exact = {"scale": self.scaling.scale.hex(), "variance": self.scaling.variance.hex()}
-        return tensors, {"steps_done": self.steps_done, "tokens_done": self.tokens_done, **exact}
+        kept = {} if guess is None else {"guess": guess.hex()}
+        return tensors, {"steps_done": self.steps_done, "tokens_done": self.tokens_done, **exact, **kept}
 
     @torch.no_grad()
     def load_state(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """Go back to a saved `state`; the steps that follow are the same to the bit (on CPU)."""
         self._kernel = make_kernel(self.config.kernel, self.sae, self.config.block)
+        self._kernel.guess = float.fromhex(values["guess"]) if "guess" in values else None
         self._open = self._n_dead = None
         for name, parameter in self.sae.named_parameters():
             parameter.copy_(tensors[f"sae.{name}"])
@@ -361,6 +384,11 @@ class Trainer:
     def _required_batch(self, x: RowArray) -> Tensor:
         if self._finished:
             raise TrainingError("this trainer has finished: make a new one to train further")
+        if self.steps_done >= self.config.n_steps:
+            raise TrainingError(
+                f"{self.steps_done} of {self.config.n_steps} steps are done, where the learning rate ends: call "
+                "finish(), or make a trainer with more n_tokens"
+            )
         x = as_rows(x, self.sae.d_in, "the batch")
         if x.shape[0] == 0:
             raise ConfigError("the batch is empty: a step needs at least one row")

@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -18,7 +20,7 @@ from msae.activations.source import ActivationSource, ContextBatch, PatchableSou
 from msae.activations.transformer_lens import TransformerLensSource
 from msae.core.errors import ConfigError, CorpusError, SourceError
 from msae.core.spec import require_same_source
-from msae.data.documents import Document, string_documents
+from msae.data.documents import Document, jsonl_documents, parquet_documents, string_documents
 
 ARCHITECTURES = ("gpt2", "gpt_neox", "llama", "gemma", "gemma2")
 N_LAYERS, D_MODEL, N_HEADS, N_CONTEXT = 4, 32, 4, 64
@@ -510,8 +512,42 @@ class TestErrors:
         folder = shutil.copytree(gpt2, tmp_path / "mute")
         for file in folder.glob("tokenizer*"):
             file.unlink()
+        source = source_of(folder)
+        assert not source.has_tokenizer and {spec.tokenizer for spec in source.specs.values()} == {""}
+        with pytest.raises(
+            SourceError, match=r"the model has no tokenizer for text \('some text'\).*tokenized already"
+        ):
+            list(source.contexts([Document("0", "some text")]))
         with pytest.raises(SourceError, match="has no tokenizer"):
-            source_of(folder)
+            _ = source.tokenizer
+        own = source_of(gpt2, prepend_bos=False)
+        ids = tuple(own.tokenizer("some text, and more text", add_special_tokens=False)["input_ids"])
+        (given,) = source.contexts([Document("0", "", ids)])
+        (from_text,) = own.contexts([Document("0", "some text, and more text")])
+        assert torch.equal(given.token_ids[given.keep], from_text.token_ids[from_text.keep])
+        assert torch.equal(given.keep, from_text.keep)
+
+    def test_documents_that_are_tokenized_already(self, gpt2, tmp_path):
+        source = source_of(gpt2)
+        texts = ["some text", "", "more of it, and more"]
+        rows = [{"input_ids": source.tokenizer(text, add_special_tokens=False)["input_ids"]} for text in texts]
+        (tmp_path / "ids.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        pq.write_table(
+            pa.Table.from_pylist(rows, schema=pa.schema({"input_ids": pa.list_(pa.int64())})), tmp_path / "ids.parquet"
+        )
+        (as_text,) = source.contexts(string_documents(texts))
+        for documents in (
+            jsonl_documents(tmp_path / "ids.jsonl", text="input_ids"),
+            parquet_documents(tmp_path / "ids.parquet", text="input_ids"),
+        ):
+            (batch,) = source.contexts(documents)
+            for name in ("token_ids", "document", "offset", "keep"):
+                assert torch.equal(getattr(batch, name), getattr(as_text, name)), name
+        (tmp_path / "bad.jsonl").write_text('{"input_ids": [1, -2]}\n')
+        with pytest.raises(CorpusError, match=r"holds list \[1, -2\], neither text nor token ids"):
+            list(jsonl_documents(tmp_path / "bad.jsonl", text="input_ids"))
+        with pytest.raises(SourceError, match=r"the text has token id 999999"):
+            list(source.contexts([Document("0", "", (999999,))]))
 
     def test_a_hub_name_without_a_network(self):
         with pytest.raises(SourceError, match="could not open 'nobody/nothing' from the hub"):

@@ -187,7 +187,9 @@ def test_independent_baselines_are_measured_and_shown_beside_the_nested_run(nest
     console = Console(width=160, record=True, file=io.StringIO())
     console.print(*found.shown())
     assert "between SAEs trained independently, of widths 6, 24" in console.export_text()
-    assert re.search(r"splitting_independent_levels\.parquet +1 rows, each two SAEs", describe(nested.run.path))
+    assert re.search(
+        r"splitting_independent_levels\.parquet +1 rows, each two independent SAEs", describe(nested.run.path)
+    )
     assert "splitting_independent" in json.loads((nested.run.results / "analysis.json").read_text())
     shutil.copytree(nested.run.path, tmp_path / "run")
     shutil.rmtree(tmp_path / "run/independent/24/sae")

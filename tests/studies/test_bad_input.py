@@ -18,6 +18,7 @@ from msae.analysis.tables import Status, read_table
 from msae.cli import main
 from msae.core.errors import ConfigError, EvaluationError, MismatchError, StoreError
 from msae.studies import compare
+from tests.damage import record_again
 
 SMALL = {"n_tokens": 2000, "eval_tokens": 500}
 
@@ -29,6 +30,7 @@ def with_nan(store: msae.ActivationStore, to: Path, part: str = "") -> Path:
     tensors = load_file(file)
     tensors["acts"][100, 3] = math.nan
     save_file(tensors, file)
+    record_again(to)
     return to
 
 

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 import msae
-from msae.core.errors import CheckpointError, ConfigError, MismatchError
+from msae.core.errors import CheckpointError, ConfigError, MismatchError, MsaeError
 from msae.training.run import Run
 
 SHORT = msae.TrainConfig(n_tokens=2048, batch_size=256)
@@ -209,22 +209,22 @@ def test_several_saes_go_on_after_some_have_finished(store, tmp_path, monkeypatc
     assert (tmp_path / "many/nested/metrics.jsonl").read_bytes() == metrics
 
 
-def test_only_a_run_is_removed_and_opened_as_one(store, tmp_path):
-    from msae.training.run import remove_run
-
+def test_only_a_run_is_replaced_and_opened_as_one(store, tmp_path):
     model = tmp_path / "model"
     model.mkdir()
     (model / "config.json").write_text('{"architectures": ["GPT2LMHeadModel"]}')
-    for refused in (remove_run, Run.open):
-        with pytest.raises(CheckpointError, match="is not a run"):
-            refused(model)
-    assert model.exists()
+    with pytest.raises(CheckpointError, match="is not a run"):
+        Run.open(model)
+    with pytest.raises(MsaeError, match="move it away|is not a run"):
+        msae.train(new_sae(), store, SHORT, model, replace=True)
+    assert [entry.name for entry in model.iterdir()] == ["config.json"]
     msae.train(new_sae(), store, msae.TrainConfig(**{**CONFIG, "n_tokens": 5_120}), tmp_path / "run")
     with (tmp_path / "run/metrics.jsonl").open("a") as file:
         file.write('{"step": 9')
     assert Run.open(tmp_path / "run").metrics()[-1]["step"] == 20
-    remove_run(tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+    replaced = msae.train(new_sae(), store, SHORT, tmp_path / "run", replace=True)
+    assert replaced.metrics()[-1]["step"] == 8 and replaced.is_finished
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["model", "run"]
 
 
 def test_each_loading_of_a_run_gives_a_sae_of_its_own(store, tmp_path):

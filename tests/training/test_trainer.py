@@ -20,9 +20,9 @@ def rows(n, seed=0):
     return 3 * codes @ directions + 0.5
 
 
-def trained(fn, nesting=None, steps=150, d_sae=64, **settings):
+def trained(fn, nesting=None, steps=150, d_sae=64, more=0, **settings):
     sae = SparseAutoencoder(D_IN, d_sae, fn, nesting or FixedPrefixes((16, d_sae)))
-    config = TrainConfig(n_tokens=steps * 256, batch_size=256, **{"lr": 3e-3, **settings})
+    config = TrainConfig(n_tokens=(steps + more) * 256, batch_size=256, **{"lr": 3e-3, **settings})
     trainer = Trainer(sae, config, rows(10_000, seed=1))
     metrics = [trainer.step(rows(256, seed=100 + step)) for step in range(steps)]
     return trainer, metrics
@@ -184,7 +184,7 @@ def test_a_bad_batch_is_refused(x, message):
 
 @pytest.mark.parametrize("row", [3, 100], ids=["kept back", "trained on"])
 def test_a_value_that_is_not_finite_stops_training_with_everything_as_it_was(row):
-    trainer, _ = trained(BatchTopK(k=4), steps=5)
+    trainer, _ = trained(BatchTopK(k=4), steps=5, more=1)
     before = trainer.sae.W_dec.detach().clone()
     bad = rows(256)
     bad[row, 2] = math.nan
@@ -236,7 +236,7 @@ def test_finish_twice_and_before_the_first_step_are_refused():
 
 
 def test_a_finish_that_fails_can_be_tried_again_on_other_rows():
-    trainer, _ = trained(BatchTopK(k=4), steps=20)
+    trainer, _ = trained(BatchTopK(k=4), steps=20, more=1)
     before = {name: parameter.detach().clone() for name, parameter in trainer.sae.named_parameters()}
     for unfit in (rows(0), torch.zeros(50, D_IN + 1), rows(1).expand(50, D_IN) * 0 - 1e3):
         with pytest.raises(MsaeError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -88,8 +88,9 @@ class RunTables:
         return self._read(METRICS, "metrics", lambda path: self.run.metrics())
 
     def analysis(self) -> dict[str, Any]:
-        """What was analyzed, headline figures with their nulls, and notes."""
-        return self._read(ANALYSIS, "json", lambda path: read_json(path, EvaluationError))
+        """What was analyzed, headline figures with their nulls, and notes. `EvaluationError` where a part that is
+        looked up is missing or of another kind."""
+        return self._read(ANALYSIS, "json", _record)
 
     def table(self, name: str) -> pa.Table:
         """A whole table. For those that grow with the dictionary times a constant (``examples``) use `rows`."""
@@ -166,6 +167,28 @@ class RunTables:
     def _missing(self, name: str, why: str) -> MissingTableError:
         command = COMPARE if is_compared_table(name) else MADE_BY.get(name, ANALYZE)
         return MissingTableError(name, self.path_of(name), why, command.format(run=self.run.path))
+
+
+class _Record(dict[str, Any]):
+    """An object read from JSON, which says what it lacks."""
+
+    def __init__(self, values: Mapping[str, Any], named: str) -> None:
+        super().__init__(values)
+        self._named = named
+
+    def __missing__(self, key: str) -> Any:
+        raise EvaluationError(f"{self._named} has no {key!r}: it was altered; analyze the run again (msae analyze)")
+
+
+def _record(path: Path) -> _Record:
+    values = read_json(path, EvaluationError)
+    notes = values.get("notes", [])
+    sections = {name: value for name, value in values.items() if name not in ("notes", "files")}
+    odd = [name for name, value in sections.items() if not isinstance(value, dict)]
+    if odd or not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        raise EvaluationError(f"{path} is not what msae writes ({', '.join(odd) or 'notes'}): analyze the run again")
+    parts = {name: _Record(value, f"{name!r} of {path}") for name, value in sections.items()}
+    return _Record({**values, **parts}, str(path))
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

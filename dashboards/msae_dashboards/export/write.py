@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,11 @@ from pathlib import Path
 from markupsafe import Markup
 
 from msae.core.config import require
-from msae.core.errors import ConfigError
+from msae.core.errors import ConfigError, DiskError
+from msae.core.leftovers import is_leftover, remove
+from msae.core.replacing import REPLACED, beside, put_in_place, recover
+from msae.runs.layout import EXPORT_MARK
+from msae.runs.writing import writing
 from msae_dashboards.address import Address
 from msae_dashboards.data.tables import MissingTableError, RunTables
 from msae_dashboards.export import selection
@@ -23,7 +26,6 @@ from msae_dashboards.pages import FEATURE, PAGES, Page
 from msae_dashboards.view import assets
 from msae_dashboards.view.html import Frame, document, packed_sections, writer
 
-MARK = "export.json"
 FORMAT = {"format": "msae html export", "format_version": 2}
 DEFAULT_TOP = 100
 OURS = Path(__file__).parent
@@ -52,29 +54,29 @@ def export_html(
     a dozen files, a tenth as large, of which none shows anything to a browser without scripts.
 
     Raises `ConfigError` when something else lies there, or for latents, a level or a column the run does not have;
+    `BusyError` when another process exports there or trains the run, `DiskError` when the disk is full;
     `MissingTableError` when the run is not analyzed; `CheckpointError` when there is no run.
     """
     tables = RunTables(run)
     latents = _selected(tables, features, level, top, by)
-    folder = tables.run.folder.export if out is None else Path(out)
+    folder = (tables.run.folder.export if out is None else Path(out)).resolve()
     _require_ours(folder)
-    fresh = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-    try:
-        shutil.rmtree(fresh, ignore_errors=True)
-        _write(tables, latents, fresh, few_files)
-        if folder.exists():
-            folder.rename(old)
-        fresh.rename(folder)
-    except OSError as error:
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        raise ConfigError(
-            f"could not write {folder}: {error}. Nothing was changed; check the disk and rights"
-        ) from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+    with writing(folder, doing="exporting to"):
+        recover(folder)
+        _require_ours(folder)
+        fresh = beside(folder)
+        with writing(fresh, doing="exporting to"):
+            try:
+                for entry in fresh.iterdir():
+                    remove(entry)
+                _write(tables, latents, fresh, few_files)
+            except BaseException as error:
+                shutil.rmtree(fresh, ignore_errors=True)
+                if not isinstance(error, OSError):
+                    raise
+                raise DiskError(f"could not write {folder}: {error}. Nothing was changed; check the disk") from error
+            _require_ours(folder)
+            put_in_place(folder)
     return folder
 
 
@@ -96,10 +98,12 @@ def _selected(
 
 def _require_ours(folder: Path) -> None:
     """Raise `ConfigError` unless `folder` is free, empty, or an export."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    if not folder.exists():
+        return
+    if folder.is_dir() and all(entry.name == REPLACED or is_leftover(entry) for entry in folder.iterdir()):
         return
     try:
-        ours = json.loads((folder / MARK).read_text(encoding="utf-8")).get("format") == FORMAT["format"]
+        ours = json.loads((folder / EXPORT_MARK).read_text(encoding="utf-8")).get("format") == FORMAT["format"]
     except (OSError, ValueError, AttributeError):
         ours = False
     if not ours:
@@ -147,7 +151,7 @@ def _write(tables: RunTables, latents: Sequence[int], folder: Path, few_files: b
     _write_text(shared / "msae.js", assets.script() + "".join(path.read_text(encoding="utf-8") for path in SCRIPTS))
     _write_text(shared / "plotly.js", f'msae.plotly = "{assets.packed_plotly()}";\n')
     mark = {**FORMAT, "msae": version("msae"), "run": tables.title, "latents": list(latents)}
-    _write_text(folder / MARK, json.dumps(mark) + "\n")
+    _write_text(folder / EXPORT_MARK, json.dumps(mark) + "\n")
 
 
 def _document(

@@ -12,12 +12,14 @@ from msae.analysis.concepts.probes import ActivationProbes, ProbeSettings, probe
 from msae.analysis.concepts.separation import Probing
 from msae.analysis.measurement import Result
 from msae.analysis.sample import Rows
+from msae.core.checked import checked
 from msae.core.errors import EvaluationError
 from msae.sae.autoencoder import SparseAutoencoder
 
 LABELLED_MEASUREMENTS: tuple[type[LabelledMeasurement], ...] = (Probing, ConceptAbsorption)
 
 
+@checked
 def supervised(
     sae: SparseAutoencoder,
     rows: Rows,

@@ -29,6 +29,7 @@ from msae.analysis.sample.encode import encode_all
 from msae.analysis.sample.pairs import find_pairs, lift_of
 from msae.analysis.sample.shift import shifted
 from msae.analysis.tables import Column, TableSpec, make_table
+from msae.core.checked import checked
 from msae.core.config import require
 from msae.core.progress import bar
 from msae.sae.autoencoder import SparseAutoencoder
@@ -77,6 +78,7 @@ class CollectSettings:
         require(self.logits >= 0, "logits", self.logits, "a count, 0 or more")
 
 
+@checked
 def collect(
     sae: SparseAutoencoder,
     rows: Rows,

@@ -39,6 +39,7 @@ from msae.analysis.sample.pairs import among_the_first
 from msae.analysis.sample.passages import PASSAGE, Passages
 from msae.analysis.sample.significance import log_cut
 from msae.analysis.tables import WORD, Column, Status, TableSpec, by_column, make_table, words
+from msae.core.checked import checked
 from msae.core.config import require
 from msae.core.means import mean, standard_error
 
@@ -128,6 +129,7 @@ ABSORPTION_LEVELS = TableSpec(
 )
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class Absorption:
     """Which latents fire in place of a silent parent, without labels.

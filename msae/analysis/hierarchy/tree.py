@@ -19,6 +19,7 @@ from msae.analysis.sample import Collected
 from msae.analysis.sample.code_table import evenly
 from msae.analysis.sample.pairs import lift_of
 from msae.analysis.tables import Column, TableSpec, make_table
+from msae.core.checked import checked
 from msae.core.config import require
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ TREE = TableSpec(
 )
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class Tree:
     """Which latents of a later level fire (almost) only where a latent of an earlier level fires.

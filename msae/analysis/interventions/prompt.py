@@ -14,6 +14,7 @@ from msae.activations.source import ContextBatch, rows_kept
 from msae.activations.transformer_lens import TransformerLensSource
 from msae.analysis.sample import token_text
 from msae.analysis.sample.pairing import evaluating, shared_hook
+from msae.core.checked import checked
 from msae.core.errors import EvaluationError
 from msae.data.documents import string_documents
 from msae.sae.autoencoder import SparseAutoencoder
@@ -48,6 +49,7 @@ class PromptReading:
         return [unexplained(error, spread) for error in self.squared_errors.sum(1).tolist()]
 
 
+@checked
 @torch.no_grad()
 def read_prompt(
     source: TransformerLensSource,

@@ -13,6 +13,7 @@ from torch import Tensor
 from msae.activations.source import ActivationSource, ContextBatch, PatchableSource, Replacement
 from msae.analysis.interventions.patching import in_turn, put_rows, recorded
 from msae.analysis.sample.pairing import evaluating, require_patchable, shared_hook
+from msae.core.checked import checked
 from msae.core.spec import SourceSpec
 from msae.data.documents import Document
 from msae.sae.autoencoder import SparseAutoencoder
@@ -32,6 +33,7 @@ class ReplacingSource(PatchableSource, Protocol):
         ...
 
 
+@checked
 @contextlib.contextmanager
 def splice(
     source: ActivationSource,

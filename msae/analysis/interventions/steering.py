@@ -14,6 +14,7 @@ from msae.activations.source import ContextBatch, Replacement
 from msae.activations.transformer_lens import TransformerLensSource
 from msae.analysis.interventions.one_context import columns, last_context
 from msae.analysis.sample import token_text
+from msae.core.checked import checked
 from msae.core.config import require
 from msae.core.errors import SourceError
 from msae.core.rng import torch_stream
@@ -33,6 +34,7 @@ class Continuation:
         return "".join(self.texts)
 
 
+@checked
 def along(sae: SparseAutoencoder, latent: int, strength: int | float) -> Replacement:
     """A replacement that adds ``strength · W_dec[latent]`` wherever rows are kept.
 
@@ -49,6 +51,7 @@ def along(sae: SparseAutoencoder, latent: int, strength: int | float) -> Replace
     return replacement
 
 
+@checked
 def continue_text(
     source: TransformerLensSource,
     text: str,

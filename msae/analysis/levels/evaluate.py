@@ -20,6 +20,7 @@ from msae.analysis.levels.level_meter import LevelMeter
 from msae.analysis.levels.level_table import LevelRow, LevelTable, Sample
 from msae.analysis.levels.loss_meter import LossMeter
 from msae.analysis.sample.pairing import evaluating, shared_hook
+from msae.core.checked import checked
 from msae.core.config import require
 from msae.core.errors import EvaluationError, MismatchError
 from msae.core.numerics import RowArray, as_rows
@@ -34,6 +35,7 @@ MAX_LOGITS = 1 << 26
 ROWS_A_BATCH = 4096
 
 
+@checked
 def evaluate_levels(
     sae: SparseAutoencoder,
     source: ActivationSource,
@@ -100,6 +102,7 @@ def evaluate_levels(
     )
 
 
+@checked
 def evaluate_rows(
     sae: SparseAutoencoder,
     rows: ActivationStore | RowArray,

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from msae.activations.store import ActivationStore
 from msae.analysis.sample.pairing import evaluating
+from msae.core.checked import checked
 from msae.core.config import require
 from msae.core.errors import MismatchError
 from msae.core.numerics import RowArray, as_rows
@@ -51,6 +52,7 @@ class LevelEvidence:
     verdict: Verdict
 
 
+@checked
 def level_report(
     sae: SparseAutoencoder,
     rows: ActivationStore | RowArray,

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from msae.analysis.rendering import ShownTable
 from msae.analysis.tables import Column, TableSpec
+from msae.core.checked import checked
 from msae.core.config import from_dict, to_dict
 from msae.core.errors import ConfigError, EvaluationError
 from msae.core.files import read_json, write_json
@@ -153,6 +154,7 @@ class Sample:
     notes: tuple[str, ...] = ()
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class LevelTable:
     """One row a level, level 0 first."""

@@ -6,9 +6,9 @@ being read. With them any latent's activations are at hand exactly: no reservoir
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import weakref
+import contextlib
+import os
+import warnings
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,8 @@ import scipy.sparse as sp
 import torch
 from jaxtyping import Bool, Float, Int
 
-from msae.core.errors import EvaluationError, StoreError
+from msae.core.errors import DiskError, EvaluationError
+from msae.core.leftovers import Scratch
 from msae.sae.codes import SparseCodes
 
 CHUNK_CODES = 1 << 23
@@ -32,7 +33,7 @@ class CodeTable:
     ascending.
     """
 
-    def __init__(self, n_rows: int, d_sae: int, row_start: np.ndarray, folder: _Scratch) -> None:
+    def __init__(self, n_rows: int, d_sae: int, row_start: np.ndarray, folder: Scratch) -> None:
         self.n_rows, self.d_sae, self.row_start = n_rows, d_sae, row_start
         self._folder = folder
         path = folder.path
@@ -152,8 +153,9 @@ class CodeTable:
             (path / "row").touch()
             (path / "value_by_latent").touch()
             return
-        row = np.memmap(path / "row", np.int32, "w+", shape=len(self))
-        value = np.memmap(path / "value_by_latent", np.float32, "w+", shape=len(self))
+        with _room_in(path):
+            row = _allocated(path / "row", np.int32, len(self))
+            value = _allocated(path / "value_by_latent", np.float32, len(self))
         for chunk, rows in enumerate(self.chunks):
             codes = self.codes_of(rows)
             by_latent = np.argsort(self.latent[codes], kind="stable")
@@ -162,8 +164,9 @@ class CodeTable:
             per_row = np.diff(self.row_start[rows.start : rows.stop + 1])
             row[target] = np.repeat(np.arange(rows.start, rows.stop, dtype=np.int32), per_row)[by_latent]
             value[target] = self.value[codes][by_latent]
-        row.flush()
-        value.flush()
+        with _room_in(path):
+            _kept(row, path / "row")
+            _kept(value, path / "value_by_latent")
 
 
 class CodeWriter:
@@ -171,22 +174,17 @@ class CodeWriter:
 
     def __init__(self, d_sae: int, scratch: Path | None = None) -> None:
         self.d_sae = d_sae
-        self._folder = _Scratch(scratch)
+        self._folder = Scratch("codes", scratch)
         for name in ("latent", "value"):
             (self._folder.path / name).touch()
         self._per_row: list[np.ndarray] = [np.zeros(1, dtype=np.int64)]
 
     def append(self, codes: SparseCodes) -> None:
-        """The codes of the next rows; `StoreError` when the disk is full."""
+        """The codes of the next rows; `DiskError` when the disk is full."""
         self._per_row.append(np.bincount(codes.row.cpu().numpy(), minlength=codes.n_rows))
-        try:
+        with _room_in(self._folder.path):
             self._write("latent", codes.latent.cpu().numpy().astype(np.int32))
             self._write("value", codes.value.detach().float().cpu().numpy())
-        except OSError as error:
-            raise StoreError(
-                f"could not write codes to {self._folder.path}: {error}. A code takes 16 bytes: free some space, name "
-                "another scratch folder, or analyze fewer tokens."
-            ) from error
 
     def finish(self) -> CodeTable:
         """The table of everything appended; `EvaluationError` when that is no row."""
@@ -198,14 +196,6 @@ class CodeWriter:
     def _write(self, name: str, values: np.ndarray) -> None:
         with (self._folder.path / name).open("ab") as file:
             file.write(values.tobytes())
-
-
-class _Scratch:
-    """A folder that is deleted with the last object that holds it."""
-
-    def __init__(self, parent: Path | None) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix=".msae-codes-", dir=parent))
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 def ranges(begin: Int[np.ndarray, " n"], lengths: Int[np.ndarray, " n"]) -> Int[np.ndarray, " total"]:
@@ -229,10 +219,55 @@ def evenly(rows: Int[np.ndarray, " n"], count: int) -> Int[np.ndarray, " m"]:
     return rows[(2 * np.arange(count) + 1) * len(rows) // (2 * count)]
 
 
+@contextlib.contextmanager
+def _room_in(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DiskError(
+            f"could not write codes to {folder}: {error}. A code takes 16 bytes: free some space, name another scratch "
+            "folder, or analyze fewer tokens."
+        ) from error
+
+
+def _allocated(path: Path, dtype: type[np.generic], length: int) -> np.ndarray:
+    """A new file of `length` numbers, mapped. Its blocks are taken now: a full disk is an error here, where on writing
+    through the map it would be a bus error."""
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, length * np.dtype(dtype).itemsize)
+    try:
+        return np.memmap(path, dtype, "r+" if path.stat().st_size else "w+", shape=length)
+    except OSError as error:
+        _warn_of_no_maps(path, error)
+        return np.empty(length, dtype)
+
+
+def _kept(values: np.ndarray, path: Path) -> None:
+    """See to it that what was written to an `_allocated` file lies in it."""
+    flush = getattr(values, "flush", None)
+    if flush is None:
+        values.tofile(path)
+    else:
+        flush()
+
+
 def _mapped(path: Path, dtype: type[np.generic]) -> np.ndarray:
     if path.stat().st_size == 0:
         return np.empty(0, dtype)
-    return np.asarray(np.memmap(path, dtype, "r"))
+    try:
+        return np.asarray(np.memmap(path, dtype, "r"))
+    except OSError as error:
+        _warn_of_no_maps(path, error)
+        return np.fromfile(path, dtype)
+
+
+def _warn_of_no_maps(path: Path, error: OSError) -> None:
+    warnings.warn(
+        f"files in {path.parent.parent} cannot be mapped ({error}), so codes are held in memory, 16 bytes each; on a "
+        "local disk they would not be",
+        stacklevel=4,
+    )
 
 
 def _chunks(row_start: Int[np.ndarray, " n"]) -> list[slice]:

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from msae.activations.store import RowTokens
+from msae.core.checked import checked
 from msae.core.config import require
 from msae.core.numerics import RowArray, as_rows
 
@@ -38,6 +39,7 @@ class Rows(Protocol):
         ...
 
 
+@checked
 @final
 class ArrayRows:
     """Rows held in memory. Without `tokens` every row is a document of its own with token id 0."""

@@ -18,6 +18,8 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from msae.activations.token_strings import token_strings
+from msae.core.checked import checked
+from msae.core.errors import SourceError
 
 _BYTE_PIECE = re.compile(r"^<0x([0-9A-Fa-f]{2})>$")
 REPLACEMENT = "\ufffd"
@@ -31,6 +33,7 @@ SAMPLES = (
 FORMS = ("NFC", "NFKC", "NFD", "NFKD")
 
 
+@checked
 class TokenText:
     """What each token of a Hugging Face tokenizer says.
 
@@ -45,6 +48,8 @@ class TokenText:
     """
 
     def __init__(self, tokenizer: Any) -> None:
+        if not hasattr(tokenizer, "get_vocab") or not hasattr(tokenizer, "all_special_ids"):
+            raise SourceError(f"{tokenizer!r:.80} is no Hugging Face tokenizer: give one (source.tokenizer)")
         there = sorted(set(tokenizer.get_vocab().values()))
         ids = list(range(there[-1] + 1))
         self.known: Bool[np.ndarray, " ids"] = np.isin(ids, there)

@@ -22,6 +22,7 @@ from msae.analysis.sample.pairing import evaluating
 from msae.analysis.tables import WORD, Column, Status, TableSpec, lists, make_table
 from msae.analysis.truth.edge_scores import RECOVERED_ABOVE
 from msae.analysis.truth.recovery import f1_scores, match_features
+from msae.core.checked import checked
 from msae.core.config import require
 from msae.core.errors import EvaluationError, MismatchError
 from msae.core.means import mean
@@ -90,6 +91,7 @@ TRUTH_ABSORPTION = TableSpec(
 TRUTH_TABLES = (TRUTH_FEATURES, TRUTH_DEPTHS, TRUTH_ABSORPTION)
 
 
+@checked
 def ground_truth(
     sae: SparseAutoencoder,
     source: SyntheticForest | SyntheticSource,

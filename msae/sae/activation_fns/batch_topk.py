@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from msae.core.checked import checked
 from msae.core.config import require
 from msae.sae.activation_fns.activation_fn import ActivationFunction
 from msae.sae.activation_fns.search_plan import BatchBudget, LatentFloor
@@ -16,6 +17,7 @@ from msae.sae.activation_fns.search_plan import BatchBudget, LatentFloor
 THRESHOLD_MEMORY = 0.99
 
 
+@checked
 @dataclass(frozen=True)
 class BatchTopK(ActivationFunction):
     """The k · batch largest positive pre-activations of a batch (Bussmann et al. 2024, arXiv:2412.06410).

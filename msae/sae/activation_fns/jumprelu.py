@@ -9,11 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from msae.core.checked import checked
 from msae.core.config import require
 from msae.sae.activation_fns.activation_fn import ActivationFunction, FoundCodes, OwnGradients, setting
 from msae.sae.activation_fns.search_plan import LatentFloor
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class JumpReLU(ActivationFunction):
     """f = z · 1[z > θ_j] with a learned threshold per latent (Rajamanoharan et al. 2024, arXiv:2407.14435).

@@ -9,11 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from msae.core.checked import checked
 from msae.core.config import require
 from msae.sae.activation_fns.activation_fn import ActivationFunction, FoundCodes, OwnGradients, setting
 from msae.sae.activation_fns.search_plan import LatentFloor
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class ReLU(ActivationFunction):
     """f = max(z, 0) with the penalty `l1_coefficient` · Σ_j f_j ‖W_dec_j‖, mean over rows, counted once."""

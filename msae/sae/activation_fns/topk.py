@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from msae.core.checked import checked
 from msae.core.config import require
 from msae.sae.activation_fns.activation_fn import ActivationFunction
 from msae.sae.activation_fns.search_plan import RowBudget
 
 
+@checked
 @dataclass(frozen=True)
 class TopK(ActivationFunction):
     """The k largest positive pre-activations of each row (Gao et al. 2024, arXiv:2406.04093)."""

@@ -55,7 +55,7 @@ class StepResult:
 
 
 class Kernel(ABC):
-    """Computes one step. It may keep buffers between steps, but no state that changes a result.
+    """Computes one step. It may keep buffers between steps, but no state that changes a result by more than rounding.
 
     `deferred`: it does not wait for its device, so that a step can be launched while the one before still runs; whether
     a result is `complete` must then be read later. A new kernel's first result always is.
@@ -63,6 +63,9 @@ class Kernel(ABC):
 
     name: ClassVar[str]
     deferred: ClassVar[bool] = False
+    guess: float | None = None
+    """What the next step's search begins with, learned from this one's. It decides how the work is cut up, and so the
+    last bits of its sums: a new kernel that is given it goes on as the old one would. None: nothing learned yet."""
 
     @classmethod
     @abstractmethod

@@ -51,12 +51,12 @@ class CandidateFinder:
     def __init__(self, block: int, search_for: Callable[..., Search] = search_for) -> None:
         self.block = block
         self._search_for = search_for
-        self._floor: float | None = None
+        self.guess: float | None = None
 
     @property
     def floor(self) -> float:
         """What the next batch is searched above, as far as is known: zero at least."""
-        return self._floor or 0.0
+        return self.guess or 0.0
 
     def selected(
         self, sae: SparseAutoencoder, centred: Float[Tensor, "batch d_in"], plan: SearchPlan | None = None
@@ -80,7 +80,7 @@ class CandidateFinder:
 
     def _batch_budget(self, sae: SparseAutoencoder, centred: Tensor, plan: BatchBudget) -> Entries:
         budget = plan.entries(centred.shape[0])
-        floor = self._floor if self._floor is not None else self._sampled_floor(sae, centred, plan.k)
+        floor = self.guess if self.guess is not None else self._sampled_floor(sae, centred, plan.k)
         entries = self.above(sae, centred, _scalar(sae, floor))
         while len(entries.pre) < budget and floor > 0:
             floor = min(FLOOR_RATIO * self._sampled_floor(sae, centred, plan.k), 0.7 * floor)
@@ -88,12 +88,12 @@ class CandidateFinder:
             entries = self.above(sae, centred, _scalar(sae, floor))
         chosen = entries.where(largest(entries.pre, budget))
         lowest = FLOOR_RATIO * chosen.pre.min().item() if len(chosen.pre) == budget else 0.0
-        self._floor = lowest if math.isfinite(lowest) else 0.0
+        self.guess = lowest if math.isfinite(lowest) else 0.0
         return chosen
 
     def _row_budget(self, sae: SparseAutoencoder, centred: Tensor, plan: RowBudget) -> Entries:
         n_rows = centred.shape[0]
-        floor = self._floor if self._floor is not None else 0.5 * self._sampled_floor(sae, centred, plan.codes_a_row)
+        floor = self.guess if self.guess is not None else 0.5 * self._sampled_floor(sae, centred, plan.codes_a_row)
         entries = self.above(sae, centred, _scalar(sae, floor))
         counts = counts_per_pool(plan.pool(entries.row, entries.latent), n_rows * plan.groups)
         short = (counts.view(n_rows, plan.groups) < plan.k).any(1).nonzero().squeeze(1)
@@ -111,7 +111,7 @@ class CandidateFinder:
         chosen = entries.where(_largest_in_each_pool(entries, plan, n_rows))
         lowest = chosen.pre.new_full((n_rows,), torch.inf).scatter_reduce(0, chosen.row, chosen.pre, "amin")
         lowest = lowest[lowest.isfinite()].float()
-        self._floor = max(0.0, 0.95 * torch.quantile(lowest, 0.01).item()) if len(lowest) else 0.0
+        self.guess = max(0.0, 0.95 * torch.quantile(lowest, 0.01).item()) if len(lowest) else 0.0
         return chosen
 
     def _dense_choice(self, sae: SparseAutoencoder, centred: Tensor, plan: DenseChoice) -> Entries:

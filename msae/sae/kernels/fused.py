@@ -27,6 +27,15 @@ class FusedKernel(Kernel):
     def __init__(self, block: int = 1 << 21) -> None:
         self._finder = CandidateFinder(block)
 
+    @property
+    def guess(self) -> float | None:
+        """See `Kernel.guess`."""
+        return self._finder.guess
+
+    @guess.setter
+    def guess(self, value: float | None) -> None:
+        self._finder.guess = value
+
     @classmethod
     def make(cls, block: int | None) -> FusedKernel:
         """See `Kernel.make`."""

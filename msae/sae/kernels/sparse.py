@@ -67,6 +67,15 @@ class SparseKernel(Kernel):
         self._products = Products()
         self._auxk_block = BLOCK
 
+    @property
+    def guess(self) -> float | None:
+        """See `Kernel.guess`."""
+        return self._finder.guess
+
+    @guess.setter
+    def guess(self, value: float | None) -> None:
+        self._finder.guess = value
+
     @classmethod
     def make(cls, block: int | None) -> SparseKernel:
         """See `Kernel.make`."""

@@ -27,6 +27,7 @@ class TritonKernel(SparseKernel):
     def __init__(self, block: int = 1 << 28) -> None:
         from msae.sae.kernels.triton_loops import gathered_sums, sampled_product
 
+        super().__init__(block)
         self._deferred = DeferredFinder(block)
         self._products = Products(sampled=sampled_product, gathered=gathered_sums, order=sorted_order)
         self._auxk_block = block

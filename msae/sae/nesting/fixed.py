@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import torch
 
+from msae.core.checked import checked
 from msae.core.config import require
 from msae.sae.nesting.level_weights import LevelWeights, normalised_weights, require_widths
 from msae.sae.nesting.scheme import Nesting
 
 
+@checked
 @dataclass(frozen=True)
 class FixedPrefixes(Nesting):
     """The same prefixes at every step (Bussmann et al. 2025, arXiv:2503.17547).

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import torch
 
+from msae.core.checked import checked
 from msae.core.config import require
 from msae.sae.nesting.level_weights import normalised_weights, require_widths
 from msae.sae.nesting.scheme import Nesting
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class SampledPrefixes(Nesting):
     """The full width and `n` − 1 prefixes drawn anew at each step (Nabeshima's random prefixes).

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import torch
 
+from msae.core.checked import checked
 from msae.sae.nesting.level_weights import normalised_weights
 from msae.sae.nesting.scheme import Nesting
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class Unnested(Nesting):
     """No nesting: the whole dictionary is the only prefix. The plain SAE, and the baseline of every comparison."""

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import os
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,7 @@ from hypothesis import strategies as st
 from msae.analysis.sample import code_table as codes_module
 from msae.analysis.sample.code_table import CodeTable, CodeWriter, ranges
 from msae.analysis.sample.pairs import count_together
-from msae.core.errors import EvaluationError, MismatchError
+from msae.core.errors import DiskError, EvaluationError, MismatchError
 from msae.sae import SparseCodes
 
 
@@ -62,3 +65,36 @@ def test_no_rows_is_refused():
 def test_ranges():
     assert ranges(np.array([5, 0, 9]), np.array([2, 0, 3])).tolist() == [5, 6, 9, 10, 11]
     assert ranges(np.array([], int), np.array([], int)).tolist() == []
+
+
+def test_where_files_cannot_be_mapped_codes_are_held_and_said_so(tmp_path, monkeypatch):
+    dense = random_dense(3, 30, 8, 0.3)
+
+    def refuse(*arguments, **settings):
+        raise OSError(errno.ENODEV, "No such device")
+
+    monkeypatch.setattr(np, "memmap", refuse)
+    with pytest.warns(UserWarning, match="cannot be mapped.*codes are held in memory"):
+        table = CodeTable.of(SparseCodes.from_dense(dense), tmp_path)
+    assert torch.equal(table.sparse(0, 30).dense(), dense)
+    for latent in range(8):
+        assert np.array_equal(table.rows_of(latent), np.flatnonzero(dense[:, latent].numpy()))
+
+
+def test_a_full_disk_is_an_error_and_no_crash(tmp_path):
+    """In a process of its own, whose files cannot grow beyond what the codes by row take."""
+    dense = random_dense(3, 400, 64, 0.3)
+    n_codes = int((dense > 0).sum())
+    child = os.fork()
+    if child == 0:
+        codes = SparseCodes.from_dense(dense)
+        writer = CodeWriter(64, tmp_path)
+        writer.append(codes)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2 * n_codes, 2 * n_codes))
+        try:
+            writer.finish()
+        except DiskError as error:
+            os._exit(7 if "free some space" in str(error) else 8)
+        os._exit(9)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 7

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from msae.core.errors import CheckpointError
+from msae.core.errors import CheckpointError, EvaluationError
 from msae_dashboards.data import sorted_table
 from msae_dashboards.data.sorted_table import SortedTable
 from msae_dashboards.data.tables import MissingTableError, RunTables
@@ -91,3 +91,19 @@ def test_a_missing_table_names_the_command(demo_run, tmp_path) -> None:
 def test_what_is_no_run_is_refused(tmp_path) -> None:
     with pytest.raises(CheckpointError, match="not a run"):
         RunTables(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("{}", "has no 'tree': it was altered"),
+        ('{"tree": {}}', "'tree' of .* has no 'edges': it was altered"),
+        ('{"tree": null}', r"is not what msae writes \(tree\)"),
+        ('{"notes": [1]}', r"is not what msae writes \(notes\)"),
+    ],
+)
+def test_a_record_that_was_altered_says_what_it_lacks(demo_run, tmp_path, content, says):
+    shutil.copytree(demo_run.path, tmp_path / "run")
+    (tmp_path / "run" / "results" / "analysis.json").write_text(content)
+    with pytest.raises(EvaluationError, match=says):
+        _ = RunTables(tmp_path / "run").analysis()["tree"]["edges"]

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from msae.core.errors import CheckpointError, ConfigError
+from msae.core.errors import BusyError, CheckpointError, ConfigError, DiskError
 from msae_dashboards import export_html
 from msae_dashboards.data.tables import MissingTableError
 from msae_dashboards.export import write
@@ -145,10 +145,41 @@ def test_a_failure_leaves_the_earlier_export_and_no_debris(feature_run, tmp_path
         path.write_text(text, encoding="utf-8")
 
     monkeypatch.setattr(write, "_write_text", full_disk)
-    with pytest.raises(ConfigError, match="No space left"):
+    with pytest.raises(DiskError, match="No space left"):
         export_html(feature_run, out, features=[1, 2])
     assert {path: path.read_bytes() for path in out.rglob("*.*")} == before
     assert [path.name for path in tmp_path.iterdir()] == ["html"]
+
+
+def test_an_export_that_is_killed_leaves_the_earlier_one_and_is_cleared_by_the_next(
+    feature_run, tmp_path, killed_after
+):
+    out = export_html(feature_run, tmp_path / "html", features=[1])
+    before = {path: path.read_bytes() for path in out.rglob("*.*")}
+    step, olds = 0, set()
+    while killed_after(step, lambda: export_html(feature_run, out, features=[2])):
+        found = {path: path.read_bytes() for path in out.rglob("[!.]*.*")}
+        olds.add(found == before)
+        assert found == before or (out / "feature" / "2.html").is_file(), step
+        assert export_html(feature_run, out, features=[1]) == out
+        assert {path: path.read_bytes() for path in out.rglob("*.*")} == before, step
+        assert [path.name for path in tmp_path.iterdir()] == ["html"], step
+        step += 12
+    assert True in olds
+
+
+def test_two_exports_to_one_folder_do_not_mix(feature_run, tmp_path, monkeypatch):
+    real, tried = write._write, []
+
+    def meanwhile(*arguments):
+        with pytest.raises(BusyError, match="another process is exporting to"):
+            export_html(feature_run, tmp_path / "html", features=[2])
+        tried.append(True)
+        real(*arguments)
+
+    monkeypatch.setattr(write, "_write", meanwhile)
+    export_html(feature_run, tmp_path / "html", features=[1])
+    assert tried and (tmp_path / "html" / "feature" / "1.html").is_file()
 
 
 def test_a_run_that_cannot_be_exported_says_why_and_writes_nothing(demo_run, tmp_path):

@@ -14,10 +14,12 @@ from msae.analysis.concepts.labels.python_concepts import PYTHON, PYTHON_CONCEPT
 from msae.analysis.concepts.labels.spans import Span, Spans, cut_at, tokens_in
 from msae.analysis.concepts.labels.texts import Piece, pieces
 from msae.analysis.sample import Rows, TokenText
+from msae.core.checked import checked
 
 TRIED, IS_PYTHON = 20, 0.5
 
 
+@checked
 def label_text(rows: Rows, n_rows: int, text: TokenText) -> Labels:
     """The concepts of the first `n_rows` rows' text: `PYTHON_CONCEPTS` and the first letters of Python's words where
     it is Python (more than half of the first 20 pieces parses), first letters of words elsewhere.

@@ -22,6 +22,7 @@ from msae.analysis.concepts.probes.probe_settings import ProbeSettings
 from msae.analysis.concepts.probes.shifted_labels import shift_within
 from msae.analysis.sample import Rows
 from msae.analysis.tables import Status
+from msae.core.checked import checked
 from msae.core.errors import EvaluationError
 from msae.core.progress import bar
 
@@ -65,6 +66,7 @@ class ActivationProbes:
         return tuple(probe for probe in self.probes if probe.status == Status.OK)
 
 
+@checked
 def probe_activations(
     rows: Rows, labels: Labels, settings: ProbeSettings | None = None, *, progress: bool = False
 ) -> ActivationProbes:

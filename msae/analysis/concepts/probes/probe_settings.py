@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msae.core.checked import checked
 from msae.core.config import require
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class ProbeSettings:
     """How concepts are probed.
