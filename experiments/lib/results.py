@@ -30,8 +30,8 @@ class Figure:
 
     `case`: what sets this number apart from others of its name, such as ``{"SAE": "nested", "L0": 8}``.
     `value`: None where it could not be measured. `n`: how many measurements it is the mean or median of; `of`: of what
-    these are. `sd`, `se`: standard deviation and error over them; `low`, `high`: quartiles. `chance`: what the null
-    gives. `each`: the measurements themselves, where they are few.
+    these are. `sd`, `se`: standard deviation and error over them; `low`, `high`: quartiles; `interval`: where it lies
+    in 95% of bootstrap draws. `chance`: what the null gives. `each`: the measurements themselves, where they are few.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Figure:
     se: float | None = None
     low: float | None = None
     high: float | None = None
+    interval: tuple[float, float] | None = None
     chance: float | None = None
     each: tuple[float, ...] = ()
 

@@ -29,7 +29,9 @@ LEVEL_FIGURES = {
     "l0": ("L0", "latents a token"),
     "fvu": ("FVU", "fraction of variance"),
     "ce_sae": ("CE", "nats a token"),
+    "ce_lost": ("CE lost", "nats a token"),
     "ce_recovered": ("CE recovered", "fraction"),
+    "ce_recovered_unigram": ("CE recovered against a unigram", "fraction"),
     "kl": ("KL", "nats a token"),
     "dead": ("dead", "latents"),
     "bits": ("bits a token", "bits"),
@@ -69,9 +71,12 @@ def levels(run: Run) -> Iterator[Figure]:
     for row in table.levels:
         for field, (name, unit) in LEVEL_FIGURES.items():
             case = {"level": row.level, "width": row.width}
-            yield Figure(name=name, value=getattr(row, field), unit=unit, case=case, **n)
+            found = table.intervals[row.level].get(field) if table.intervals else None
+            interval = None if found is None else (found[0], found[1])
+            yield Figure(name=name, value=getattr(row, field), unit=unit, case=case, interval=interval, **n)
     yield Figure(name="CE of the model", value=table.levels[0].ce_clean, unit="nats a token", **n)
     yield Figure(name="CE with zeros", value=table.levels[0].ce_zero, unit="nats a token", **n)
+    yield Figure(name="CE of a unigram", value=table.levels[0].ce_unigram, unit="nats a token", **n)
 
 
 def splitting(run: Run) -> Iterator[Figure]:

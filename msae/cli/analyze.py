@@ -20,7 +20,9 @@ class Analyze:
     tokens: int = 1_000_000
     """Tokens to measure on, at most."""
     holdout: bool = False
-    """Measure on the store's holdout (rows never trained on) instead of the rows trained on."""
+    """Measure on the store's holdout (rows never trained on) however small it is. By default, if it is large enough."""
+    trained_on: bool = False
+    """Measure on the rows trained on, though the holdout is large enough."""
     leave_out_sinks: bool = False
     """Measure without the rows above 10 times the median norm; a run that was trained so is measured so anyway."""
     store: Path | None = None
@@ -48,6 +50,7 @@ class Analyze:
             tokens=self.tokens,
             holdout=self.holdout,
             leave_out_sinks=self.leave_out_sinks,
+            trained_on=self.trained_on,
             store=self.store,
             model=model,
             concepts=self.concepts,

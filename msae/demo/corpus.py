@@ -6,7 +6,9 @@ alone: whatever else is installed, `json.decoder` is on the same side everywhere
 not read the held-out files of another.
 
 Left out: test suites (a Debian Python brings none, a source build many), generated and table-like files,
-byte-identical copies, and whatever exceeds a package's cap, so that no single code base sets the tone.
+byte-identical copies, and whatever exceeds a package's cap, so that no single code base sets the tone. From the
+held-out split also near copies: files of which more than a tenth stands word for word in the train split, counted in
+runs of three lines. What is left of such runs (3%: licences, imports) stands there as everywhere.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import sysconfig
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Literal
@@ -48,6 +51,9 @@ PACKAGES = (
 )
 """Packages read after the standard library: msae's dependencies and theirs. Absent ones are passed over."""
 
+RUN_OF_LINES, MOST_SEEN = 3, 0.1
+"""Lines a run, and the share of a held-out file's runs that may stand in the train split."""
+
 _SKIPPED_PARTS = frozenset({"test", "tests", "idle_test", "__pycache__", "site-packages", "dist-packages"})
 # Written by a program, or different on every machine: protobuf modules, plotly's schema classes, build settings.
 _SKIPPED_NAMES = re.compile(r"_pb2(_grpc)?$|^_sysconfigdata|^plotly\.(validators|graph_objs)\b|^pydoc_data\b")
@@ -70,7 +76,8 @@ class CorpusReport:
     """What one reading of a split found: counts, and a `fingerprint` of the sorted (dotted name, content hash) pairs.
 
     `files` and `bytes` are of the documents; `unreadable` and `data_like` files were skipped while reading this split,
-    `duplicates` are the copies left out of both splits together.
+    `duplicates` are the copies left out of both splits together, `near_duplicates` the files left out of the held-out
+    split since much of them stands in the train split.
     """
 
     split: Split
@@ -80,6 +87,7 @@ class CorpusReport:
     unreadable: int
     data_like: int
     duplicates: int
+    near_duplicates: int
     bytes_by_package: dict[str, int]
     fingerprint: str
 
@@ -123,12 +131,19 @@ class Corpus(Documents):
         self.min_bytes = MIN_BYTES[split] if min_bytes is None else min_bytes
         modules, self._duplicates = _drop_copies(_modules(installed_roots() if roots is None else roots))
         self._modules = [module for module in modules if in_heldout(module.name) == (split == "heldout")]
+        self._train = [module for module in modules if not in_heldout(module.name)] if split == "heldout" else []
         self._check(len(self._modules), sum(module.size for module in self._modules))
+
+    @cached_property
+    def _near_copies(self) -> frozenset[str]:
+        """Names of the modules that are left out of the held-out split because of what stands in the train split."""
+        return near_copies(self._modules, self._train)
 
     def _documents(self) -> Iterator[Document]:
         files = size = 0
+        near = self._near_copies
         for module in self._modules:
-            text = _read(module.path)
+            text = None if module.name in near else _read(module.path)
             if text is None or is_data_like(text):
                 continue
             files, size = files + 1, size + len(text.encode())
@@ -141,6 +156,8 @@ class Corpus(Documents):
         by_package: Counter[str] = Counter()
         tokens = unreadable = data_like = 0
         for module in self._modules:
+            if module.name in self._near_copies:
+                continue
             text = _read(module.path)
             if text is None:
                 unreadable += 1
@@ -160,6 +177,7 @@ class Corpus(Documents):
             unreadable=unreadable,
             data_like=data_like,
             duplicates=self._duplicates,
+            near_duplicates=len(self._near_copies),
             bytes_by_package=dict(by_package.most_common()),
             fingerprint=hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest(),
         )
@@ -228,6 +246,23 @@ def _drop_copies(modules: list[_Module]) -> tuple[list[_Module], int]:
             seen.add(digest)
         kept.append(module)
     return kept, len(modules) - len(kept)
+
+
+def near_copies(modules: Iterable[_Module], others: Iterable[_Module]) -> frozenset[str]:
+    """The names of `modules` more than `MOST_SEEN` of whose runs of lines stand in one of `others` (one pass over
+    either; what is kept are hashes of the runs of `modules`)."""
+    runs = {module.name: line_runs(_read(module.path) or "") for module in modules}
+    wanted = {run for own in runs.values() for run in own}
+    seen: set[int] = set()
+    for other in others if wanted else ():
+        seen.update(wanted.intersection(line_runs(_read(other.path) or "")))
+    return frozenset(name for name, own in runs.items() if sum(run in seen for run in own) > MOST_SEEN * len(own))
+
+
+def line_runs(text: str) -> list[int]:
+    """A hash of each `RUN_OF_LINES` lines that follow one another, blank lines and indentation apart."""
+    lines = [line for line in map(str.strip, text.splitlines()) if line]
+    return [hash(tuple(lines[first : first + RUN_OF_LINES])) for first in range(len(lines) - RUN_OF_LINES + 1)]
 
 
 def _read(path: Path) -> str | None:

@@ -156,7 +156,9 @@ def _by_width(rows: Rows, values: Sequence[float], color: str) -> go.Scatter:
 def _details(row: LevelRow) -> str:
     lines = [f"FVU {row.fvu:.4f}, cosine {row.cosine:.3f}", f"L0 {row.l0:.2f}, {row.bits:.1f} bits a token"]
     if row.ce_sae is not None and row.ce_recovered is not None and row.kl is not None:
-        lines.append(f"CE {row.ce_sae:.3f} nats, recovered {row.ce_recovered:.4f}, KL {row.kl:.4f}")
+        lines.append(f"CE {row.ce_sae:.3f} nats, recovered against zeros {row.ce_recovered:.4f}, KL {row.kl:.4f}")
+    if row.ce_lost is not None and row.ce_recovered_unigram is not None:
+        lines.append(f"{row.ce_lost:.3f} nats lost, recovered against a unigram {row.ce_recovered_unigram:.4f}")
     lines.append(f"of the {row.band_width:,} it adds: {row.dead:,} dead, {row.dense:,} dense")
     return "<br>".join(lines)
 

@@ -11,6 +11,7 @@ Ordinary rows are those without sinks (`msae.core.sinks`): a few rows of 100 tim
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +25,8 @@ from msae.sae.autoencoder import LevelRecord, SparseAutoencoder
 from msae.sae.codes import SparseCodes
 
 DENSE_ABOVE = 0.1
+
+EachRow = Callable[[str, int, Tensor], None]
 
 
 def squared_error(x: Float[Tensor, "rows d_in"], x_hat: Float[Tensor, "*rows d_in"]) -> Float[Tensor, "*rows"]:
@@ -136,8 +139,12 @@ class LevelAccumulator:
         self.counts = torch.zeros(sae.d_sae, dtype=torch.int64)
 
     @torch.no_grad()
-    def update(self, x: Float[Tensor, "batch d_in"]) -> SparseCodes:
-        """Take one batch in; returns its codes for whoever else wants them."""
+    def update(self, x: Float[Tensor, "batch d_in"], each: EachRow | None = None) -> SparseCodes:
+        """Take one batch in; returns its codes for whoever else wants them.
+
+        `each` is given every row's share of what is added up: ``error`` (squared), ``ev_legacy`` and ``cosine``, with
+        the level.
+        """
         x = x.to(self.sae.device, self.sae.dtype)
         codes = self.sae.encode(x)
         reconstructions = self.sae.decode_levels(codes)
@@ -146,10 +153,15 @@ class LevelAccumulator:
         self._sinks.update(x[sink])
         for level, x_hat in enumerate(reconstructions):
             error = squared_error(x, x_hat)
+            legacy = 1 - error / spread
+            alike = float64(torch.nn.functional.cosine_similarity(x, x_hat, dim=1))
             self._error[level] += error.sum().cpu()
             self._sink_error[level] += error[sink].sum().cpu()
-            self._legacy[level] += (1 - error / spread).sum().cpu()
-            self._cosine[level] += float64(torch.nn.functional.cosine_similarity(x, x_hat, dim=1)).sum().cpu()
+            self._legacy[level] += legacy.sum().cpu()
+            self._cosine[level] += alike.sum().cpu()
+            for name, values in (("error", error), ("ev_legacy", legacy), ("cosine", alike)):
+                if each is not None:
+                    each(name, level, values)
         self.counts += firing_counts(codes).cpu()
         if sink.any():
             latents = codes.latent[sink[codes.row]].cpu()

@@ -20,6 +20,7 @@ from msae.analysis.concepts.supervised import measure_labelled
 from msae.analysis.features import CollectSettings, collect
 from msae.analysis.levels.nest import measure_texts
 from msae.analysis.sample import Collected, TokenText, join_saes
+from msae.analysis.sample.encode import encode_all
 from msae.analysis.tables import write_tables
 from msae.core.checked import checked
 from msae.core.config import require, to_dict
@@ -41,12 +42,13 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 DEFAULT_TOKENS, CONCEPT_TOKENS = 1_000_000, 100_000
+LEAST_FIRINGS, PROBED_ROWS = 200, 4096
 
 
 @dataclass(frozen=True, kw_only=True)
 class Analysis:
-    """What an analysis found. `tables`: all tables of the pass, by name; `results`: by measurement; `notes`: what a
-    reader must know."""
+    """What an analysis found. `tables`: all tables of the pass, by name; `results`: by measurement; `sample`: what it
+    was measured on (``rows`` in words); `notes`: what else a reader must know."""
 
     tables: dict[str, pa.Table]
     results: dict[str, Result]
@@ -61,7 +63,7 @@ class Analysis:
             for measurement in every
             if measurement.name in self.results
         ]
-        return [*chain.from_iterable(rendered), *self.notes]
+        return [*chain.from_iterable(rendered), self.sample["rows"], *self.notes]
 
 
 @checked
@@ -70,6 +72,7 @@ def analyze_run(
     *,
     store: str | Path | None = None,
     holdout: bool = False,
+    trained_on: bool = False,
     leave_out_sinks: bool = False,
     tokens: int = DEFAULT_TOKENS,
     model: str | None = None,
@@ -84,27 +87,36 @@ def analyze_run(
 
     They take the place of an analysis that is there once all are written; with an error it stays as it is.
 
+    The rows are ones that the SAE was not trained on: those of the store's holdout, if latents fire often enough on it
+    to be told apart (`LEAST_FIRINGS` times on average; `holdout` takes it however small). Otherwise, or with
+    `trained_on`, they are the store's own, which ``sample["rows"]`` says; rate-distortion is of the holdout even then.
+
     `concepts`: a table of labels (`concepts.labels.given`), in addition to those of the text itself (`label_text`), for
     which the tokenizer is needed. They are probed on the first `concept_tokens` rows (0: not at all).
-    `store`: None takes the store the run was trained on; `holdout` takes its holdout instead; `leave_out_sinks` takes
-    either without the rows above 10 × the median norm, as a run that was trained so is measured anyway.
-    `model`: where the model is, if it has moved: its tokenizer gives tokens their text, its unembedding the logits.
-    Without it (activations of arrays, or a model that is not to be had) both are left out, which a note says.
+    `store`: None takes the store the run was trained on. `leave_out_sinks` takes the rows without those above 10 × the
+    median norm, as a run that was trained so is measured anyway. `model`: where the model is, if it has moved: its
+    tokenizer gives tokens their text, its unembedding the logits. Without it (activations of arrays, or a model that is
+    not to be had) both are left out, which a note says.
 
-    Raises `EvaluationError` without a holdout where one is requested, and what `collect` and opening the store raise.
+    Raises `EvaluationError` without a holdout where one is requested, `ConfigError` where `trained_on` is too, and what
+    `collect` and opening the store raise.
     """
     require(tokens > 0, "tokens", tokens, "at least one token")
     require(concept_tokens >= 0, "concept_tokens", concept_tokens, "a number of tokens, or 0 for no concepts")
     require(concepts is None or concept_tokens > 0, "concept_tokens", concept_tokens, "tokens to probe the concepts on")
-    rows = ActivationStore.open_for(store or run.store_path, run.source)
+    require(not (holdout and trained_on), "trained_on", trained_on, "the holdout or the rows trained on, not both")
+    opened = ActivationStore.open_for(store or run.store_path, run.source)
     if leave_out_sinks:
-        rows = rows.ordinary()
+        opened = opened.ordinary()
+    sae = run.load_sae(device=device)
     if holdout:
-        rows = _holdout(rows)
+        rows = _holdout(opened)
+    else:
+        rows = opened if trained_on or run.adopted else _never_trained_on(sae, opened, tokens, force)
+    which = _which_rows(run, opened, rows)
     with rows.held(), results_written_to(run.results) as out:
         # What can be refused is refused before the pass over the store.
         settings = settings or CollectSettings()
-        sae = run.load_sae(device=device)
         text, unembedding, source, notes = _language(rows.spec, model, device, force)
         baselines, more_notes = _baselines(run, device)
         notes += more_notes
@@ -134,6 +146,7 @@ def analyze_run(
         sample = {
             "store": str(rows.path),
             "fingerprint": rows.fingerprint,
+            "rows": which,
             "n_tokens": collected.codes.n_rows,
             "l0": collected.codes.l0(),
             "settings": to_dict(settings),
@@ -248,6 +261,35 @@ def _holdout(store: ActivationStore) -> ActivationStore:
     if store.holdout is None:
         raise EvaluationError(f"the store {store.path} kept no holdout: analyze the store itself, or harvest with one")
     return store.holdout
+
+
+def _never_trained_on(sae: SparseAutoencoder, store: ActivationStore, tokens: int, force: bool) -> ActivationStore:
+    """The holdout, if latents fire often enough on it; else the store."""
+    if store.holdout is None:
+        return store
+    head = min(PROBED_ROWS, store.holdout.n_rows)
+    codes = encode_all(sae, store.holdout, head, force=force)
+    firings = codes.l0() * min(tokens, store.holdout.n_rows) / sae.d_sae
+    return store.holdout if firings >= LEAST_FIRINGS else store
+
+
+def _which_rows(run: Run, store: ActivationStore, rows: ActivationStore) -> str:
+    """Whether the SAE was trained on the rows, for the reader."""
+    of_run = store.fingerprint == run.store_fingerprint
+    if run.adopted:
+        return f"Measured on {rows.path}; which text the SAE was trained on is not known."
+    if rows.manifest.context_rows:
+        which = f"{rows.n_rows:,} rows in the holdout of {store.path}"
+        known = "which the SAE was not trained on" if of_run else "which is not the store that the SAE was trained on"
+        return f"Measured on {which}, {known}."
+    if not of_run:
+        return f"Measured on {store.path}, which is not the store that the SAE was trained on."
+    why = "it has no holdout" if store.holdout is None else f"its holdout has {store.holdout.n_rows:,} rows"
+    return (
+        f"Measured on rows of {store.path} that the SAE was trained on ({why}): densities and what fires together may "
+        "differ a little on others. Rate-distortion is of the holdout where there is one. Another store (--store), or "
+        "a larger holdout at the harvest, gives rows never trained on."
+    )
 
 
 def _language(

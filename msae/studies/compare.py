@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ from msae.activations.store import ActivationStore
 from msae.analysis.hierarchy.matching import MIN_TOKENS, Groups, match_latents, overlap
 from msae.analysis.levels.evaluate import evaluate_levels, evaluate_rows
 from msae.analysis.levels.level_table import LevelTable
-from msae.analysis.levels.rate_distortion import RateDistortion, rate_and_fvu, root_mean_square
+from msae.analysis.levels.rate import decoder_norms, default_step
+from msae.analysis.levels.rate_distortion import RateDistortion, rate_and_fvu, sum_of_squares
 from msae.analysis.sample.code_table import CodeTable
 from msae.analysis.sample.collected import unit_directions
 from msae.analysis.sample.encode import encode_all
@@ -71,7 +73,7 @@ def compare_levels(
 
     `store`: None takes the one a run was trained on. Latents are matched on its first `n_tokens` rows; figures are
     measured on `eval_tokens` of its holdout (without one, of the store). CE needs the model: `source`, or where the
-    store says it was; `ce=False` leaves it alone.
+    store says it was; `ce=False` leaves it alone. Bits are of values written with one step, for all that is compared.
 
     Raises `ConfigError` for an SAE of one level or without a store, `MismatchError` when SAE and store do not belong
     together (with `force`, warns).
@@ -151,8 +153,12 @@ def _compared(
     if source is None and ce:
         source, notes = _model(store)
     saes = [sae for one in series for sae in one.saes]
+    levels_on = store.holdout or store
+    n_levels_on = min(RateDistortion().tokens, levels_on.n_rows)
+    held_out = [encode_all(sae, levels_on, n_levels_on, progress=progress, force=force) for sae in saes]
+    rms = _common_rms(saes, held_out)
+    evaluated = [_evaluated(sae, store, source, eval_tokens, default_step(rms), progress, force) for sae in saes]
     tables = [encode_all(sae, store, n_rows, progress=progress, force=force) for sae in saes]
-    evaluated = [_evaluated(sae, store, source, eval_tokens, progress, force) for sae in saes]
     codes = joined(tables)
     directions = torch.cat([unit_directions(sae) for sae in saes])
     origin = Origin.of(store, n_rows)
@@ -168,9 +174,10 @@ def _compared(
     by_series, place = [], 0
     for one in series:
         own = slice(place, place + len(one.saes))
-        by_series.append((one.name, evaluated[own], _rates(one.saes, tables[own], store)))
+        by_series.append((one.name, evaluated[own], _rates(one.saes, held_out[own], levels_on, rms)))
         place = own.stop
     notes += sorted({note for table in evaluated for note in table.sample.notes})
+    notes.append(_which_rows(levels_on, rms))
     return Comparison(
         levels=levels_frame([(name, tables_) for name, tables_, _ in by_series]),
         pairs=found.pairs,
@@ -187,19 +194,35 @@ def _evaluated(
     store: ActivationStore,
     source: ActivationSource | None,
     n_tokens: int,
+    step: float,
     progress: bool,
     force: bool,
 ) -> LevelTable:
     if source is not None and (store.manifest.context_rows or store.holdout is not None):
-        return evaluate_levels(sae, source, store, n_tokens=n_tokens, progress=progress, force=force)
+        return evaluate_levels(
+            sae, source, store, n_tokens=n_tokens, quantiser_step=step, progress=progress, force=force
+        )
     rows = store.holdout or store
-    return evaluate_rows(sae, rows, n_tokens=min(n_tokens, rows.n_rows), progress=progress, force=force)
+    n_tokens = min(n_tokens, rows.n_rows)
+    return evaluate_rows(sae, rows, n_tokens=n_tokens, quantiser_step=step, progress=progress, force=force)
 
 
-def _rates(saes: Sequence[SparseAutoencoder], tables: Sequence[CodeTable], store: ActivationStore) -> list[dict]:
+def _common_rms(saes: Sequence[SparseAutoencoder], tables: Sequence[CodeTable]) -> float:
+    """Of the values of all SAEs together: what is compared in bits is written with one step."""
+    squares = sum(sum_of_squares(codes, decoder_norms(sae)) for sae, codes in zip(saes, tables, strict=True))
+    return math.sqrt(squares / sum(len(codes) for codes in tables))
+
+
+def _which_rows(rows: ActivationStore, rms: float) -> str:
+    which = "the store's holdout" if rows.manifest.context_rows else "the store's own rows, as there is no holdout"
+    return f"Levels and rates are measured on {which}; values are written in steps of {default_step(rms):.3g}, for all."
+
+
+def _rates(
+    saes: Sequence[SparseAutoencoder], tables: Sequence[CodeTable], store: ActivationStore, rms: float
+) -> list[dict]:
     settings, out = RateDistortion(), []
     for place, (sae, codes) in enumerate(zip(saes, tables, strict=True)):
-        rms = root_mean_square(codes)
         records, _ = rate_and_fvu(sae, codes, store, [step * rms for step in settings.steps], settings.tokens)
         for record in records:
             level = record["level"] if len(saes) == 1 else place

@@ -46,7 +46,20 @@ LATENTS = TableSpec(
     Column("sae", WORD, "name of the SAE"),
     *FEATURES.columns,
 )
-SHOWN = ("run", "level", "width", "l0", "fvu", "ce_sae", "ce_recovered", "kl", "dead", "dense", "bits")
+SHOWN = (
+    "run",
+    "level",
+    "width",
+    "l0",
+    "fvu",
+    "ce_sae",
+    "ce_recovered_unigram",
+    "ce_recovered",
+    "kl",
+    "dead",
+    "dense",
+    "bits",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,12 +29,14 @@ TRAIN_EXCERPT, EVAL_EXCERPT = 6_000, 1_000
 @checked
 @dataclass(frozen=True, kw_only=True)
 class DemoSettings:
-    """What the demo trains. `layer` counts from 0; sizes are in tokens."""
+    """What the demo trains. `layer` counts from 0; sizes are in tokens. `holdout_tokens`: never trained on, for the
+    analysis."""
 
     layer: int = 3
     widths: tuple[int, ...] = (64, 256, 1024)
     k: int = 12
     harvest_tokens: int = 500_000
+    holdout_tokens: int = 100_000
     train_tokens: int = 3_000_000
     eval_tokens: int = 32_768
     seed: int = 0
@@ -104,7 +106,15 @@ def _store(
 ) -> ActivationStore:
     if replace or not (acts / MANIFEST).is_file():
         text = excerpts(msae.demo.documents("train"), TRAIN_EXCERPT)
-        return harvest(source, text, n_tokens=settings.harvest_tokens, path=acts, replace=replace, progress=progress)
+        return harvest(
+            source,
+            text,
+            n_tokens=settings.harvest_tokens,
+            holdout_tokens=min(settings.holdout_tokens, settings.harvest_tokens // 5),
+            path=acts,
+            replace=replace,
+            progress=progress,
+        )
     store = ActivationStore.open(acts)
     (spec,) = source.specs.values()
     require_same_source(store.spec, spec, what=f"the store at {acts} and the demo requested")

@@ -144,8 +144,9 @@ def _run(run: Run) -> str:
         for row in measured.levels:
             recovered = "n/a" if row.ce_recovered is None else f"{row.ce_recovered:.4f}"
             ordinary = _ordinary(row.fvu_ordinary if measured.sample.n_sinks else None)
+            lost = "n/a" if row.ce_lost is None else f"{row.ce_lost:.3f} nats"
             lines[f"measured {row.level}"] = (
-                f"width {row.width:,}, FVU {row.fvu:.4f}{ordinary}, CE recovered {recovered}"
+                f"width {row.width:,}, FVU {row.fvu:.4f}{ordinary}, CE recovered {recovered} (zeros), CE lost {lost}"
             )
     lines |= _left(left_behind(run.folder), run.path)
     parts = [_lines(f"run {run.path}", lines)]

@@ -307,6 +307,11 @@ def in_documents(x: torch.Tensor, length: int = 50) -> ArrayRows:
     return ArrayRows(x, RowTokens(token_id=row % 11, document=row // length, offset=row % length))
 
 
+def mixed(rows: torch.Tensor) -> torch.Tensor:
+    """In another order, so that what a latent fires on is spread over documents: shifts keep what fills whole ones."""
+    return rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))]
+
+
 def collected_from_codes(codes: torch.Tensor, widths: tuple[int, ...], length: int = 50) -> Collected:
     """A dictionary of unit vectors, so that the rows are the codes."""
     d = codes.shape[1]
@@ -329,7 +334,7 @@ def from_codes() -> Callable[..., Collected]:
 
 @pytest.fixture(scope="session")
 def build() -> SimpleNamespace:
-    return SimpleNamespace(sae_of=sae_of, in_documents=in_documents)
+    return SimpleNamespace(sae_of=sae_of, in_documents=in_documents, mixed=mixed)
 
 
 @pytest.fixture(scope="session")

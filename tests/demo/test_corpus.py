@@ -11,7 +11,7 @@ import pytest
 from msae import demo
 from msae.core.errors import CorpusError
 from msae.demo import corpus
-from msae.demo.corpus import Corpus, Root, in_heldout, is_data_like
+from msae.demo.corpus import Corpus, Root, in_heldout, is_data_like, line_runs
 
 CODE = '''
 def area(width: float, height: float) -> float:
@@ -31,10 +31,8 @@ def write(folder: Path, files: dict[str, str]) -> tuple[Root, ...]:
 
 
 def many(n: int) -> dict[str, str]:
-    return {
-        f"module_{i}.py": CODE + f"# This is the module with the number {i}, and it holds one function.\n"
-        for i in range(n)
-    }
+    """Modules that have no line in common."""
+    return {f"module_{i}.py": CODE.replace("\n", f"  # in module {i}\n") for i in range(n)}
 
 
 def both(roots: tuple[Root, ...]) -> list[Corpus]:
@@ -98,6 +96,29 @@ def test_files_that_are_tests_copies_tables_or_generated_are_left_out(tmp_path: 
     reports = [split.report() for split in both(roots)]
     assert [report.duplicates for report in reports] == [1, 1]
     assert sum(report.data_like for report in reports) == 2
+
+
+def test_what_is_held_out_does_not_stand_in_the_train_split(tmp_path: Path) -> None:
+    files = many(80)
+    train = [name for name in files if not in_heldout(f"shapes.{name.removesuffix('.py')}")]
+    held_out = [name for name in files if name not in train]
+    long, new = held_out[:2]
+    body = "".join(files[name] for name in train[:5])  # with its own six lines, 20 of 34 runs are theirs
+    files[long] = f"{body}\n{files[long]}"
+    # 54 lines of its own and six of another: 4 of 58 runs, which is let through.
+    files[new] = "".join(files[new].replace("module", f"part {i} of module") for i in range(9)) + files[train[0]]
+    roots = write(tmp_path, files)
+    split = Corpus("heldout", roots=roots, min_bytes=0)
+    found = {document.name for document in split}
+    assert {f"shapes.{name.removesuffix('.py')}" for name in held_out} - found == {f"shapes.{long.removesuffix('.py')}"}
+    assert split.report().near_duplicates == 1 and split.report().files == len(found)
+    everything = Corpus("train", roots=roots, min_bytes=0).report()
+    assert everything.near_duplicates == 0 and everything.files == len(train)
+
+
+def test_runs_of_lines_by_hand() -> None:
+    assert line_runs("a\n\n  b\nc\nd") == line_runs("a\nb \n\tc\n\nd\n") and len(line_runs("a\nb\nc\nd")) == 2
+    assert line_runs("a\nb") == []
 
 
 def test_data_like_text() -> None:

@@ -22,7 +22,7 @@ from msae.activations.synthetic import SyntheticSource
 from msae.analysis.features import CollectSettings
 from msae.analysis.sample import PairSettings
 from msae.analysis.tables import meanings, read_table, row_of
-from msae.core.errors import EvaluationError, MismatchError, StoreError
+from msae.core.errors import ConfigError, EvaluationError, MismatchError, StoreError
 from msae.studies.analyze_run import analyze_run
 from msae.studies.info import describe
 
@@ -83,6 +83,7 @@ def test_all_tables_are_written_and_say_what_they_hold(forest_run):
         assert all(meanings(read_table(file)).values()), file
     about = json.loads((forest_run.results / "analysis.json").read_text())
     assert about["sample"]["n_tokens"] == msae.ActivationStore.open(forest_run.store_path).n_rows
+    assert "the SAE was trained on (its holdout has" in about["sample"]["rows"]
     assert about["sample"]["fingerprint"] == msae.ActivationStore.open(forest_run.store_path).fingerprint
     assert about["tree"] == dict(found.results["tree"].summary)
     assert "synthetic" in about["notes"][0]
@@ -112,13 +113,37 @@ def test_a_truncated_table_is_named_and_leaves_the_others_readable(forest_run, t
 
 def test_the_holdout_another_store_and_fewer_tokens(forest_run, tmp_path):
     holdout = msae.ActivationStore.open(forest_run.store_path).holdout
-    assert analyze_run(forest_run, holdout=True, progress=False).sample["n_tokens"] == holdout.n_rows
+    found = analyze_run(forest_run, holdout=True, progress=False)
+    assert found.sample["n_tokens"] == holdout.n_rows
+    assert "which the SAE was not trained on" in found.sample["rows"]
     assert analyze_run(forest_run, tokens=500, progress=False).sample["n_tokens"] == 500
     other = harvested(tmp_path / "other", seed=1)
     with pytest.raises(MismatchError, match="revision"):
         analyze_run(forest_run, store=other.path, progress=False)
     with pytest.warns(UserWarning, match="force=True"):
-        analyze_run(forest_run, store=other.path, progress=False, force=True)
+        found = analyze_run(forest_run, store=other.path, progress=False, force=True)
+    assert "not the store that the SAE was trained on" in found.sample["rows"]
+    with pytest.raises(ConfigError, match="not both"):
+        analyze_run(forest_run, holdout=True, trained_on=True)
+
+
+def test_rows_never_trained_on_are_taken_where_latents_fire_often_enough(forest_run, monkeypatch):
+    store = msae.ActivationStore.open(forest_run.store_path)
+    monkeypatch.setattr("msae.studies.analyze_run.LEAST_FIRINGS", 40)  # 832 rows of L0 4 over 48 latents: 69
+    found = analyze_run(forest_run, progress=False)
+    assert found.sample["n_tokens"] == store.holdout.n_rows and found.sample["store"] == str(store.holdout.path)
+    assert "which the SAE was not trained on" in found.sample["rows"]
+    assert analyze_run(forest_run, trained_on=True, progress=False).sample["n_tokens"] == store.n_rows
+
+
+def test_the_rate_is_of_rows_never_trained_on_even_where_the_rest_is_not(forest_run):
+    holdout = msae.ActivationStore.open(forest_run.store_path).holdout
+    result = analyze_run(forest_run, trained_on=True, progress=False).results["rate_distortion"]
+    assert result.summary["n_tokens"] == holdout.n_rows and "holdout" in result.summary["rows"]
+    finest = result.tables["rate_distortion"].to_pylist()[4]
+    table = msae.evaluate_rows(forest_run.sae, holdout, quantiser_step=finest["step"], progress=False)
+    assert finest["fvu"] == pytest.approx(table.levels[0].fvu_quantised, rel=1e-4)
+    assert finest["bits"] == pytest.approx(table.levels[0].bits)
 
 
 def test_refusals(forest_run, tmp_path):
@@ -214,7 +239,7 @@ def test_fewer_tokens_than_a_statistic_needs_are_named_and_nothing_is_nan(nested
     shutil.copytree(nested.run.path, tmp_path / "run")
     found = analyze_run(msae.Run.open(tmp_path / "run"), tokens=12, progress=False)
     tables = {name: table for result in found.results.values() for name, table in result.tables.items()}
-    for name in ("splitting_levels", "splitting_independent_levels", "rate_distortion"):
+    for name in ("splitting_levels", "splitting_independent_levels"):  # the rate is of the holdout
         statuses = set(tables[name]["status"].to_pylist())
         assert statuses <= {"too few tokens", "never fires"} and "too few tokens" in statuses, name
     for table in (*tables.values(), *found.tables.values()):

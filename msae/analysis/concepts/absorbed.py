@@ -15,6 +15,10 @@ latents* (see `probing.code_probes`):
 ``chanin_2409``         the same with the model's own logit of the concept: see `spelled`
 ``main_silent``         all main latents are off: the first condition of every definition but the second
 
+The null keeps a concept's main latents, and gives the token other codes of all others: how often another latent carries
+the direction by chance where the main ones are off. (With main latents exchanged too they would be off nearly always,
+and chance come out too large.)
+
 Numbers are per token; a rate is their mean over the tokens on which the probe, rightly, says that the concept is there.
 """
 
@@ -58,6 +62,14 @@ class TokenCodes:
         """The codes of a prefix."""
         inside = self.latent < width
         return TokenCodes(latent=np.where(inside, self.latent, NO_LATENT), value=np.where(inside, self.value, 0.0))
+
+    def with_own(self, own: TokenCodes, latents: Int[np.ndarray, " m"]) -> TokenCodes:
+        """The same, but for the codes of `latents`, which are those in `own`."""
+        others, kept = ~np.isin(self.latent, latents), own.are(latents)
+        return TokenCodes(
+            latent=np.hstack([np.where(others, self.latent, NO_LATENT), np.where(kept, own.latent, NO_LATENT)]),
+            value=np.hstack([np.where(others, self.value, 0.0), np.where(kept, own.value, 0.0)]),
+        )
 
     def along(self, per_latent: Float[np.ndarray, " d_sae"]) -> Float[np.ndarray, "tokens most"]:
         """f_j times a number of each latent's."""

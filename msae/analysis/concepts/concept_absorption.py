@@ -4,7 +4,8 @@ On the tokens of test documents that show a concept and on which the probe on th
 known children (keyword, of which ``def`` is one) the same is measured on each child's tokens: where the latents of
 the parent are off on them, and another carries the parent's direction, the child has absorbed it.
 
-The null model takes codes shifted within documents, with the token, the probe and the main latents as they are.
+The null model shifts the codes of all other latents within documents; the token, the probe and the codes of the main
+latents stay as they are. (Of ``main_silent``, which looks at the main latents alone, it shifts those.)
 
 ``chanin_2409`` is measured for first letters, on words that the model spells when prompted to: see `spelled`.
 """
@@ -26,6 +27,7 @@ from msae.analysis.concepts.concept_absorption_tables import (
     CONCEPT_ABSORPTION,
     CONCEPT_ABSORPTION_LEVELS,
     DEFINITIONS,
+    MAIN_SILENT,
     NO_WORDS,
     THROUGH_THE_MODEL,
     columns,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 READ_ROWS = 1 << 13
+NULL_MODEL = "codes of all but the main latents: {}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +84,7 @@ class ConceptAbsorption:
             **{f"n_main_level_{row['level']}": row["n_main"] for row in overall if row["definition"] == DEFINITIONS[0]},
             "concepts": len({row["concept"] for row in rows}),
             "pairs_of_parent_and_child": len({(row["concept"], row["child"]) for row in rows if row["child"]}),
-            "null_model": f"codes: {labelled.null_model}" if labelled.probes.settings.null else None,
+            "null_model": NULL_MODEL.format(labelled.null_model) if labelled.probes.settings.null else None,
             "spelling": spelling.sentence if spells else Status.NO_LOGIT.sentence,
         }
         about = {**summary, "settings": self, "probe_settings": labelled.probes.settings}
@@ -123,7 +126,9 @@ class ConceptAbsorption:
         document = labelled.probes.document[case.rows]
         for level, width in enumerate(labelled.sae.prefix_widths):
             own = main[case.probe.concept.name, level]
-            found = [_absorbed(part.below(width), cosine, along, case.projection, own.main) for part in codes]
+            parts = [part.below(width) for part in codes]
+            nulls = [part.with_own(parts[0], own.main) for part in parts[1:]]
+            found = [_absorbed(part, cosine, along, case.projection, own.main) for part in (parts[0], *nulls)]
             absorber = _absorber(*found[0].absorbers)
             childs = main.get((case.child or "", level))
             status = (
@@ -149,6 +154,8 @@ class ConceptAbsorption:
             }
             for definition in DEFINITIONS:
                 values = [absorbed.by_definition[definition] for absorbed in found]
+                if definition == MAIN_SILENT:
+                    values = [silent(part, own.main).astype(float) for part in parts]
                 rates = _rates(values, document, labelled.probes.documents, known=status == Status.OK)
                 yield row | rates | {"definition": definition, "status": status}
             yield (
@@ -213,7 +220,7 @@ def _absorbed(
         "saebench_full": full,
         "saebench_fraction": saebench_fraction(codes, cosine, projection, main),
         "probe_ablation": ablation(codes, cosine, -codes.along(along), main)[0],
-        "main_silent": silent(codes, main),
+        MAIN_SILENT: silent(codes, main),
     }
     return _Absorbed(
         by_definition={name: values.astype(float) for name, values in by_definition.items()}, absorbers=(full, top)

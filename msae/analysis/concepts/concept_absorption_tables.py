@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from msae.analysis.measurement import Result
 
 ALL = "all"
-DEFINITIONS = ("saebench_full", "saebench_fraction", "probe_ablation", "main_silent")
+MAIN_SILENT = "main_silent"
+DEFINITIONS = ("saebench_full", "saebench_fraction", "probe_ablation", MAIN_SILENT)
 THROUGH_THE_MODEL = "chanin_2409"
 NO_WORDS: Mapping[str, int | None] = {"n_tried": None, "n_spelled": None}
 
@@ -53,7 +54,9 @@ CONCEPT_ABSORPTION = TableSpec(
     Column("absorbed", pa.float32(), "of these, absorbed (a sum of shares, for a fraction); null where not measured"),
     Column("rate", pa.float32(), "absorbed / n_tokens"),
     Column("rate_error", pa.float32(), "its standard error over resamples of the test documents (over words)"),
-    Column("null_rate", pa.float32(), "the same with codes shifted within documents (with those of another word)"),
+    Column("null_rate", pa.float32(), "the rate by chance: the main latents as they are, the codes of all others "
+           "shifted within documents (for 'chanin_2409' those of another word; for 'main_silent' the main latents are "
+           "shifted)"),
     Column("n_main", pa.int16(), "main latents of the concept at this level: more than one, and it is split"),
     Column("main", pa.list_(pa.int32()), "their numbers"),
     Column("main_f1", pa.float32(), "F1 of the sparse probe on them; where it is low, the level has no latents for it"),
@@ -80,7 +83,7 @@ CONCEPT_ABSORPTION_LEVELS = TableSpec(
     Column("n_spelled", pa.int32(), "of these, words it spells"),
     Column("rate", pa.float32(), "mean rate", digits=3, error="rate_error"),
     Column("rate_error", pa.float32(), "its standard error over concepts; null below two"),
-    Column("null_rate", pa.float32(), "mean rate with codes shifted within documents"),
+    Column("null_rate", pa.float32(), "mean rate by chance (see `concept_absorption`)"),
     Column(
         "n_main",
         pa.float32(),

@@ -46,13 +46,18 @@ CONCEPTS = TableSpec(
     Column("probe_precision", pa.float32(), "its precision"),
     Column("probe_recall", pa.float32(), "its recall"),
     Column("probe_null_f1", pa.float32(), "F1 of a probe on labels shifted within documents", "", "by chance", 2),
-    Column("level_f1", pa.list_(pa.float32()), "of each level, the F1 of its best sparse probe; null: it never fires"),
+    Column(
+        "level_f1",
+        pa.list_(pa.float32()),
+        "of each level, the F1 on test documents of its sparse probe that is "
+        "best on validation documents; null: it never fires",
+    ),
     Column("level_k", pa.list_(pa.int16()), "the number of latents of that probe"),
     Column(
         "first_level",
         pa.int16(),
-        "the first level that separates it: whose best sparse probe has at least the setting `separated` of the F1 of "
-        "the probe on the activations; null: none does",
+        "the first level that separates it: whose sparse probe of `level_f1` has at least the setting `separated` of "
+        "the F1 of the probe on the activations; null: none does",
     ),
 )
 
@@ -72,7 +77,11 @@ PROBES = TableSpec(
     Column("latents", pa.list_(pa.int32()), "the latents, largest weight in the L1 probe first"),
     Column("weights", pa.list_(pa.float32()), "their weights in the sparse probe"),
     Column("bias", pa.float32(), "its bias: the concept is predicted where the sum is positive"),
-    Column("n_main", pa.int16(), "main latents of the concept at this level: k grows as long as it gains `gain` of F1"),
+    Column(
+        "n_main",
+        pa.int16(),
+        "main latents of the concept at this level: k grows as long as it gains `gain` of F1 on validation documents",
+    ),
 )
 
 

@@ -176,8 +176,11 @@ class SpelledWords:
         *,
         null: bool = False,
     ) -> tuple[Bool[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-        """Which of `words` are absorbed at a level, and the latent whose ablation changes the logit most."""
-        codes = self.codes_at(words, level, null=null)
+        """Which of `words` are absorbed at a level, and the latent whose ablation changes the logit most. `null`: all
+        but the main latents have the codes, and the gradients, of the words drawn for them."""
+        codes = self.codes_at(words, level)
+        if null:
+            codes = self.codes_at(words, level, null=True).with_own(codes, main)
         effect = np.zeros(codes.value.shape)
         silent_words = np.flatnonzero(silent(codes, main))  # where a main latent fires, nothing is absorbed
         gradient = self._mean_gradients(words[silent_words], level, null)

@@ -27,7 +27,7 @@ from msae.analysis.features.statistics import FEATURES, HISTOGRAMS, FeatureStati
 from msae.analysis.sample import CodeTable, Collected, Origin, Pairs, PairSettings, Rows, TokenText
 from msae.analysis.sample.encode import encode_all
 from msae.analysis.sample.pairs import find_pairs, lift_of
-from msae.analysis.sample.shift import shifted
+from msae.analysis.sample.shift import shifted, shifts
 from msae.analysis.tables import Column, TableSpec, make_table
 from msae.core.checked import checked
 from msae.core.config import require
@@ -115,7 +115,8 @@ def collect(
             bands.append(band_bounds(block, settings.examples.bands))
             advance(block.stop - block.first)
     null = shifted(codes, origin, seed=settings.seed, scratch=scratch)
-    pairs = find_pairs(codes, level_of, settings.pairs, null=null, progress=progress)
+    nulls = shifts(codes, origin, null, seed=settings.seed, scratch=scratch)
+    pairs = find_pairs(codes, level_of, settings.pairs, null=nulls, progress=progress)
     features = statistics.features(level_of, settings.pairs.min_tokens, text)
     chosen = Picked(**{n: np.concatenate([getattr(p, n) for p in picked]) for n in ("latent", "band", "rank", "place")})
     examples = example_columns(chosen, codes, origin, text, settings.examples.reach)

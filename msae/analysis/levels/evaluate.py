@@ -1,7 +1,8 @@
 """What each level of an SAE is worth: `evaluate_levels` with a model to run on, `evaluate_rows` with activations alone.
 
-Contexts are run once untouched, once with zeros and once for every level with its reconstruction spliced in, then once
-more with the sample's mean. Logits are held for one batch at a time. Every figure is defined in `level_table`.
+Contexts are run once as far as the hook, for the quantiser's step; then once untouched, once with zeros and once for
+every level with its reconstruction spliced in, and once more with the sample's mean. Logits are held for one batch at a
+time. Every figure is defined in `level_table`; its interval is what other documents would give (`document_sums`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from msae.activations.source import ActivationSource, ContextBatch, PatchableSource, rows_kept
 from msae.activations.store import ActivationStore
+from msae.analysis.levels.document_sums import Interval, intervals
 from msae.analysis.levels.level_meter import LevelMeter
 from msae.analysis.levels.level_table import LevelRow, LevelTable, Sample
 from msae.analysis.levels.loss_meter import LossMeter
@@ -33,6 +35,10 @@ from msae.sae.autoencoder import SparseAutoencoder
 DEFAULT_TOKENS = 1 << 15
 MAX_LOGITS = 1 << 26
 ROWS_A_BATCH = 4096
+
+HELD_OUT = "a store's holdout: contexts that SAEs trained on the store have not read"
+IN_STORE = "a store's own rows: SAEs trained on the store have read them, which flatters their figures"
+GIVEN = "rows or text given for it"
 
 
 @checked
@@ -54,8 +60,9 @@ def evaluate_levels(
     `data`: a store (its holdout is read), batches of contexts, or documents (none, for an array). `hook_name` is needed
     only when the source has several hooks and the SAE does not say which is its own. CE and KL are None for a source
     without a language head.
-    `quantiser_step`: see `RateAccumulator`. `quantised_ce` measures CE on the rounded codes too, one more pass a level.
-    `max_logits`: the most numbers the logits of one batch may have (two to three such arrays are held).
+    `quantiser_step`: None takes an eighth of the root mean square of the codes. `quantised_ce` measures CE on the
+    rounded codes too, one more pass a level. `max_logits`: the most numbers the logits of one batch may have (two to
+    three such arrays are held).
 
     Raises `MismatchError` when the SAE was trained on another source (with `force`, warns), `EvaluationError` when
     there is no token, or the rows do not vary or are not finite.
@@ -74,14 +81,18 @@ def evaluate_levels(
     if isinstance(source, PatchableSource) and source.has_language_head:
         losses = LossMeter(source, hook, meter, quantised=quantised_ce, max_logits=max_logits)
 
-    passes = losses.passes if losses else 1
+    passes = 1 + (losses.passes if losses else 1)
     with evaluating(sae), bar("evaluate", len(contexts) * passes, shown=progress) as advance:
+        for batch in contexts:
+            if quantiser_step is None:
+                meter.size_up(rows_kept(batch, source.activations(batch)[hook]))
+            advance(1)
         for batch in contexts:
             if losses:
                 losses.update(batch)
-                advance(passes - 1)
+                advance(losses.passes - 1)
             else:
-                meter.update(rows_kept(batch, source.activations(batch)[hook]))
+                meter.update(rows_kept(batch, source.activations(batch)[hook]), batch.document[batch.keep])
                 advance(1)
         if losses:
             for batch in contexts:
@@ -99,6 +110,7 @@ def evaluate_levels(
         n_contexts=sum(map(len, contexts)),
         model=spec.model,
         hook=hook,
+        rows_of=HELD_OUT if isinstance(data, ActivationStore) else GIVEN,
     )
 
 
@@ -114,8 +126,8 @@ def evaluate_rows(
 ) -> LevelTable:
     """Measure every level of `sae` on activations at hand, the first `n_tokens` rows (None: all); no CE, no KL.
 
-    `rows`: an array (torch or numpy, of any dtype), or a store, which is read as it stands: hand in ``store.holdout``
-    for rows never trained on.
+    `rows`: an array (torch or numpy, of any dtype), whose rows count as documents of their own, or a store, which is
+    read as it stands: hand in ``store.holdout`` for rows never trained on.
     Raises `MismatchError` for rows of another width or a store from another source (with `force`, warns),
     `EvaluationError` when there is no row, or the rows do not vary or are not finite.
     """
@@ -130,10 +142,15 @@ def evaluate_rows(
         require_same_source(sae.source, stored, what="the SAE and the store", force=force)
     n_rows = min(len(rows), n_tokens or len(rows))
     meter = LevelMeter(sae, quantiser_step, _sink_norm(rows))
-    with evaluating(sae), bar("evaluate", n_rows, shown=progress) as advance:
-        for start in range(0, n_rows, ROWS_A_BATCH):
-            stop = min(start + ROWS_A_BATCH, n_rows)
-            meter.update(rows.rows(start, stop) if isinstance(rows, ActivationStore) else rows[start:stop])
+    blocks = [(start, min(start + ROWS_A_BATCH, n_rows)) for start in range(0, n_rows, ROWS_A_BATCH)]
+    with evaluating(sae), bar("evaluate", 2 * n_rows, shown=progress) as advance:
+        for start, stop in blocks:
+            if quantiser_step is None:
+                meter.size_up(_read(rows, start, stop))
+            advance(stop - start)
+        for start, stop in blocks:
+            document = rows.tokens(start, stop).document if isinstance(rows, ActivationStore) else None
+            meter.update(_read(rows, start, stop), document)
             advance(stop - start)
     return _table(
         meter,
@@ -142,6 +159,7 @@ def evaluate_rows(
         notes=["Activations alone, no model: CE and KL do not apply."],
         model=stored.model if stored else "",
         hook=stored.hook_name if stored else "",
+        rows_of=_rows_of(rows),
     )
 
 
@@ -152,6 +170,16 @@ def _sink_norm(data: object) -> float | None:
     if not isinstance(data, Tensor):
         return None
     return sink_norm_of(torch.cat([norms_of(block) for block in data.split(ROWS_A_BATCH)])) if len(data) else None
+
+
+def _rows_of(rows: ActivationStore | Tensor) -> str:
+    if not isinstance(rows, ActivationStore):
+        return GIVEN
+    return HELD_OUT if rows.manifest.context_rows else IN_STORE
+
+
+def _read(rows: ActivationStore | Float[Tensor, "rows d_in"], start: int, stop: int) -> Float[Tensor, "block d_in"]:
+    return rows.rows(start, stop) if isinstance(rows, ActivationStore) else rows[start:stop]
 
 
 def _contexts(
@@ -195,6 +223,7 @@ def _table(
     notes: list[str],
     model: str,
     hook: str,
+    rows_of: str,
     n_contexts: int = 0,
 ) -> LevelTable:
     figures = meter.figures()
@@ -211,6 +240,7 @@ def _table(
             notes.append(f"Level {level.level}: {', '.join(missing)} came out NaN or infinite and are not given.")
     return LevelTable(
         levels=tuple(rows),
+        intervals=_intervals(meter, losses, rows),
         sample=Sample(
             n_tokens=meter.n_rows,
             n_contexts=n_contexts,
@@ -220,8 +250,21 @@ def _table(
             quantiser_step=meter.quantiser_step,
             n_sinks=meter.n_sinks,
             sink_norm=_finite_or_none(meter.sink_norm),
+            rows=rows_of,
+            intervals=meter.documents.sentence(),
             notes=tuple(notes),
         ),
+    )
+
+
+def _intervals(meter: LevelMeter, losses: LossMeter | None, rows: list[LevelRow]) -> tuple[dict[str, Interval], ...]:
+    """Of every figure that is given."""
+    if not meter.documents.enough:
+        return ()
+    on_model = losses.resampled() if losses else [{} for _ in rows]
+    return tuple(
+        {name: own for name, own in intervals(plain | more).items() if getattr(row, name) is not None}
+        for row, plain, more in zip(rows, meter.resampled(), on_model, strict=True)
     )
 
 

@@ -64,10 +64,43 @@ LEVELS = TableSpec(
         "CE",
         3,
     ),
+    Column("ce_lost", FLOAT, "prefix: ce_sae - ce_clean", "nats", "CE lost", 3),
     Column("ce_zero", FLOAT, "the same with zeros in place of x", "nats", "CE zeros", 3),
     Column("ce_mean", FLOAT, "the same with the sample's mean in place of x", "nats", "CE mean", 3),
-    Column("ce_recovered", FLOAT, "prefix: (ce_zero - ce_sae) / (ce_zero - ce_clean)", "", "CE recovered", 4),
-    Column("ce_recovered_mean", FLOAT, "prefix: (ce_mean - ce_sae) / (ce_mean - ce_clean)", digits=4),
+    Column(
+        "ce_unigram",
+        FLOAT,
+        "cross-entropy of the same predictions by how often each token occurs among them, whatever comes before: no "
+        "guess without context does better on them",
+        "nats",
+        "CE unigram",
+        3,
+    ),
+    Column(
+        "ce_recovered",
+        FLOAT,
+        "prefix: (ce_zero - ce_sae) / (ce_zero - ce_clean). Zeros leave many models worse than a guess without "
+        "context, and what is better than that counts as recovered: see ce_recovered_unigram",
+        "",
+        "recovered, zeros",
+        4,
+    ),
+    Column(
+        "ce_recovered_mean",
+        FLOAT,
+        "prefix: (ce_mean - ce_sae) / (ce_mean - ce_clean)",
+        "",
+        "recovered, mean",
+        4,
+    ),
+    Column(
+        "ce_recovered_unigram",
+        FLOAT,
+        "prefix: (ce_unigram - ce_sae) / (ce_unigram - ce_clean): 1 is the untouched model, 0 a guess without context",
+        "",
+        "recovered, unigram",
+        4,
+    ),
     Column(
         "kl",
         FLOAT,
@@ -101,7 +134,9 @@ LEVELS = TableSpec(
 DEFINITIONS = {column.name: column.meaning for column in LEVELS.columns}
 WITH_SINKS = "fvu_ordinary"
 """Shown where the sample has sinks; elsewhere it is `fvu`."""
-SHOWN = ("level", "width", "l0", "fvu", "cosine", "ce_sae", "ce_recovered", "kl", "dead", "dense", "bits")
+INTERVAL = Column("fvu_interval", pa.string(), "where 95% of bootstrap draws of the documents lie", "", "FVU, 95%")
+CE_SHOWN = ("ce_sae", "ce_lost", "ce_recovered_unigram", "ce_recovered", "kl")
+SHOWN = ("level", "width", "l0", "fvu", "cosine", *CE_SHOWN, "dead", "dense", "bits")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +157,9 @@ class LevelRow:
     ce_mean: float | None = None
     ce_recovered: float | None = None
     ce_recovered_mean: float | None = None
+    ce_lost: float | None = None
+    ce_unigram: float | None = None
+    ce_recovered_unigram: float | None = None
     kl: float | None = None
     dead: int
     dense: int
@@ -139,8 +177,9 @@ class Sample:
     """What a table was measured on.
 
     `n_tokens`: rows of activations, those of tokens that belong to a document. `n_predictions`: predictions that count
-    in CE and KL, 0 without a language head. `n_sinks`: rows of a norm above `sink_norm`, 10 × the median norm of the
-    store's rows, or where there is no store of the first batch's. `notes`: what a reader must know, one sentence each.
+    in CE and KL, 0 without a language head. `rows`: which rows these are; `intervals`: what the intervals are of.
+    `n_sinks`: rows of a norm above `sink_norm`, 10 × the median norm of the store's rows, or where there is no store of
+    the first batch's. `notes`: what a reader must know, one sentence each.
     """
 
     n_tokens: int
@@ -151,16 +190,20 @@ class Sample:
     quantiser_step: float | None
     n_sinks: int = 0
     sink_norm: float | None = None
+    rows: str = ""
+    intervals: str = ""
     notes: tuple[str, ...] = ()
 
 
 @checked
 @dataclass(frozen=True, kw_only=True)
 class LevelTable:
-    """One row a level, level 0 first."""
+    """One row a level, level 0 first. `intervals`: of every level, its figures' lowest and highest values in 95% of
+    bootstrap draws of the documents; none where these are too few. `dead` has none: a draw can only raise it."""
 
     levels: tuple[LevelRow, ...]
     sample: Sample
+    intervals: tuple[Mapping[str, tuple[float, float]], ...] = ()
 
     def records(self) -> list[dict[str, Any]]:
         """The rows as dicts."""
@@ -173,8 +216,13 @@ class LevelTable:
         return pd.DataFrame(self.records())
 
     def as_json(self) -> dict[str, Any]:
-        """``{"levels": [...], "sample": {...}, "definitions": {...}}``."""
-        return {"levels": self.records(), "sample": to_dict(self.sample), "definitions": DEFINITIONS}
+        """``{"levels": [...], "intervals": [...], "sample": {...}, "definitions": {...}}``."""
+        return {
+            "levels": self.records(),
+            "intervals": to_dict(self)["intervals"],
+            "sample": to_dict(self.sample),
+            "definitions": DEFINITIONS,
+        }
 
     def write(self, path: Path | str) -> Path:
         """Write `as_json` to `path` (``results/levels.json`` of a run), whole or not at all, and return it."""
@@ -184,11 +232,21 @@ class LevelTable:
     def shown(self) -> ShownTable:
         """One row a level, for the eye; dead and dense with their share of the band."""
         sample = self.sample
+        names = list(self.columns(SHOWN))
+        if self.intervals:
+            names.insert(names.index("fvu") + 1, INTERVAL.name)
         where = " ".join(part for part in (sample.model, sample.hook_name) if part)
         return ShownTable.of(
-            (*(column for column in LEVELS.columns if column.name not in OF_BAND), *OF_BAND.values()),
-            [{**row, **{name: _of_band(row, name) for name in OF_BAND}} for row in self.records()],
-            *self.columns(SHOWN),
+            (*(column for column in LEVELS.columns if column.name not in OF_BAND), *OF_BAND.values(), INTERVAL),
+            [
+                {
+                    **row,
+                    INTERVAL.name: self.shown_interval("fvu", row["level"]),
+                    **{name: _of_band(row, name) for name in OF_BAND},
+                }
+                for row in self.records()
+            ],
+            *names,
             title=f"What each level is worth: {sample.n_tokens:,} tokens" + (f" of {where}" if where else ""),
             notes=self._notes(),
         )
@@ -204,11 +262,27 @@ class LevelTable:
     def _repr_html_(self) -> str:
         return self.shown().html()
 
+    def shown_interval(self, name: str, level: int) -> str | None:
+        """A figure's interval, for the eye; None where there is none."""
+        own = self.intervals[level].get(name) if self.intervals else None
+        return None if own is None else f"{own[0]:.4f} to {own[1]:.4f}"
+
+    def about(self) -> list[str]:
+        """Which rows the figures are of, and what the intervals are."""
+        sample = self.sample
+        return [*([f"Rows: {sample.rows}."] if sample.rows else []), *([sample.intervals] if sample.intervals else [])]
+
     def _notes(self) -> list[str]:
         last, sample = self.levels[-1], self.sample
         lines = ["FVU, CE and bits: the whole prefix. Dead and dense: the band a level adds."]
+        lines += self.about()
         if last.ce_clean is not None:
-            values = (("clean", last.ce_clean), ("zeros", last.ce_zero), ("mean", last.ce_mean))
+            values = (
+                ("clean", last.ce_clean),
+                ("a unigram", last.ce_unigram),
+                ("zeros", last.ce_zero),
+                ("mean", last.ce_mean),
+            )
             written = ", ".join(f"{name} {value:.3f}" for name, value in values if value is not None)
             lines.append(f"CE in nats over {sample.n_predictions:,} predictions: {written}.")
         if sample.quantiser_step is not None:

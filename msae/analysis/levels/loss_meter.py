@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from msae.activations.source import ContextBatch, PatchableSource, rows_kept
 from msae.analysis.interventions.patching import put_row, put_rows, recorded, small_parts, vocabulary
 from msae.analysis.levels.level_meter import LevelMeter
-from msae.analysis.levels.next_token import Predictions, cross_entropy
+from msae.analysis.levels.next_token import Predictions, counts, surprises, unigram_cost
 from msae.sae.codes import SparseCodes
 
 SMALLEST_GAP = 1e-6
@@ -29,8 +31,7 @@ class LossMeter:
         self._max_logits = max_logits
         self._n_vocab = 0
         self._zeros = torch.zeros(meter.sae.d_in)
-        self._clean = self._zero = self._mean = 0.0
-        self._spliced, self._divergence, self._rounded = ([0.0] * meter.sae.n_levels for _ in range(3))
+        self._sums: dict[str, float] = {}
 
     @property
     def passes(self) -> int:
@@ -42,54 +43,93 @@ class LossMeter:
         """One batch: untouched, with zeros, and with every level. Its rows go to the `LevelMeter` as well."""
         for part in self._parts(batch):
             clean, seen = recorded(self.source, part, (self.hook_name,))
-            codes, rounded = self.meter.update(rows_kept(part, seen[self.hook_name]))
+            rows, document = rows_kept(part, seen[self.hook_name]), part.document[part.keep]
+            codes, rounded = self.meter.update(rows, document)
             predictions = Predictions(part, clean)
             del clean, seen
             self.n_predictions += len(predictions)
-            self._clean += predictions.cross_entropy()
-            self._zero += self._ablated(part, self._zeros)
+            own = predictions.document
+            self._add("predictions", own, torch.ones(len(own)))
+            self.meter.documents.count("targets", self.meter.documents.group(own), predictions.target.cpu())
+            self._add("clean", own, predictions.surprises())
+            self._add("zero", own, self._ablated(part, self._zeros))
             for level, logits in enumerate(self._spliced_logits(part, codes)):
-                surprise, divergence = predictions.compare(logits)
-                self._spliced[level] += surprise
-                self._divergence[level] += divergence
+                surprise, divergence = predictions.compare_each(logits)
+                self._add(f"spliced/{level}", own, surprise)
+                self._add(f"divergence/{level}", own, divergence)
             if self.quantised:
                 for level, logits in enumerate(self._spliced_logits(part, rounded)):
-                    self._rounded[level] += cross_entropy(part, logits)
+                    self._add(f"rounded/{level}", own, surprises(part, logits)[0])
 
     @torch.no_grad()
     def ablate_mean(self, batch: ContextBatch) -> None:
         """One batch with the mean of all rows seen at every kept position; call it once `update` has seen them all."""
         for part in self._parts(batch):
-            self._mean += self._ablated(part, self.meter.mean())
+            each = self._ablated(part, self.meter.mean())
+            self._add("mean", part.document[counts(part)], each)
 
     def figures(self) -> tuple[list[dict[str, float | None]], list[str]]:
         """The CE and KL figures of every level, and notes on those that cannot be given."""
         n = self.n_predictions
         if n == 0:
-            return [{} for _ in self._spliced], ["No prediction counts: every document in the sample has one token."]
-        clean, zero, mean = self._clean / n, self._zero / n, self._mean / n
+            why = "No prediction counts: every document in the sample has one token."
+            return [{} for _ in range(self._n_levels)], [why]
+        sums = {name: np.asarray(total) for name, total in self._sums.items()} | {"unigram": self._unigram().sum()}
+        rows = self._rows(sums)
         notes = [
-            f"CE recovered against {name} is not given: it costs the model {ablated - clean:.2g} nats."
-            for name, ablated in (("zeros", zero), ("the mean", mean))
-            if not ablated - clean > SMALLEST_GAP
+            f"CE recovered against {name} is not given: it costs the model {gap:.2g} nats."
+            for name, column in (("zeros", "ce_zero"), ("the mean", "ce_mean"), ("a unigram", "ce_unigram"))
+            if not (gap := rows[0][column] - rows[0]["ce_clean"]) > SMALLEST_GAP
         ]
-        rows = [
-            {
-                "ce_clean": clean,
-                "ce_sae": spliced / n,
-                "ce_zero": zero,
-                "ce_mean": mean,
-                "ce_recovered": recovered(clean, spliced / n, zero),
-                "ce_recovered_mean": recovered(clean, spliced / n, mean),
-                "kl": divergence / n,
-                "ce_quantised": rounded / n if self.quantised else None,
-            }
-            for spliced, divergence, rounded in zip(self._spliced, self._divergence, self._rounded, strict=True)
-        ]
-        return rows, notes
+        return [{name: _given(name, row) for name in row} for row in rows], notes
 
-    def _ablated(self, batch: ContextBatch, row: Float[Tensor, " d_in"]) -> float:
-        return cross_entropy(batch, self.source.logits(batch, {self.hook_name: put_row(row)}))
+    def resampled(self) -> list[dict[str, Float[np.ndarray, " resamples"]]]:
+        """The same figures on other draws of the documents, in which the unigram stays that of the whole sample."""
+        documents = self.meter.documents
+        if self.n_predictions == 0:
+            return [{} for _ in range(self._n_levels)]
+        sums = {name: documents.resampled(name) for name in self._sums}
+        return self._rows(sums | {"unigram": documents.weights @ self._unigram()})
+
+    @property
+    def _n_levels(self) -> int:
+        return self.meter.sae.n_levels
+
+    def _rows(self, sums: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Every level's figures from sums over predictions."""
+        n = sums["predictions"]
+        clean, zero, mean, unigram = (sums[name] / n for name in ("clean", "zero", "mean", "unigram"))
+        rows = []
+        for level in range(self._n_levels):
+            spliced = sums[f"spliced/{level}"] / n
+            rows.append(
+                {
+                    "ce_clean": clean,
+                    "ce_sae": spliced,
+                    "ce_lost": spliced - clean,
+                    "ce_zero": zero,
+                    "ce_mean": mean,
+                    "ce_unigram": unigram,
+                    "ce_recovered": _share(clean, spliced, zero),
+                    "ce_recovered_mean": _share(clean, spliced, mean),
+                    "ce_recovered_unigram": _share(clean, spliced, unigram),
+                    "kl": sums[f"divergence/{level}"] / n,
+                    **({"ce_quantised": sums[f"rounded/{level}"] / n} if self.quantised else {}),
+                }
+            )
+        return rows
+
+    def _unigram(self) -> Float[np.ndarray, " groups"]:
+        """What each group's tokens cost under the distribution of all of them, in nats."""
+        documents = self.meter.documents
+        return documents.cost("targets", unigram_cost(torch.from_numpy(documents.counted("targets"))))
+
+    def _add(self, name: str, document: Int[Tensor, " predictions"], each: Float[Tensor, " predictions"]) -> None:
+        self._sums[name] = self._sums.get(name, 0.0) + each.double().sum().item()
+        self.meter.documents.add(name, self.meter.documents.group(document), each)
+
+    def _ablated(self, batch: ContextBatch, row: Float[Tensor, " d_in"]) -> Float[Tensor, " predictions"]:
+        return surprises(batch, self.source.logits(batch, {self.hook_name: put_row(row)}))[0]
 
     def _spliced_logits(
         self, batch: ContextBatch, codes: SparseCodes
@@ -105,5 +145,18 @@ class LossMeter:
 
 def recovered(clean: float, spliced: float, ablated: float) -> float | None:
     """(ablated − spliced) / (ablated − clean), or None where ablation does not hurt (by 10⁻⁶ nats or more)."""
-    gap = ablated - clean
-    return (ablated - spliced) / gap if math.isfinite(gap) and gap > SMALLEST_GAP else None
+    share = float(_share(clean, spliced, ablated))
+    return share if math.isfinite(share) else None
+
+
+def _given(name: str, row: Mapping[str, Any]) -> float | None:
+    """A figure as it is given: None for a share of nothing. What else is not finite has another reason."""
+    of_nothing = name.startswith("ce_recovered") and not math.isfinite(row[name]) and math.isfinite(row["ce_sae"])
+    return None if of_nothing else float(row[name])
+
+
+def _share(clean: Any, spliced: Any, ablated: Any) -> Any:
+    """`recovered`, of numbers or arrays; NaN where it is not given."""
+    gap = np.asarray(ablated - clean, dtype=np.float64)
+    hurts = np.isfinite(gap) & (gap > SMALLEST_GAP)
+    return np.where(hurts, (ablated - spliced) / np.where(hurts, gap, 1.0), np.nan)

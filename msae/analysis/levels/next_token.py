@@ -25,6 +25,21 @@ def counts(batch: ContextBatch) -> Bool[Tensor, "batch context"]:
     return torch.nn.functional.pad(same, (0, 1))
 
 
+def targets(batch: ContextBatch) -> Int[Tensor, " predictions"]:
+    """The token that follows, of each prediction that counts."""
+    return batch.token_ids.roll(-1, dims=1)[counts(batch)]
+
+
+def unigram_cost(counted: Int[Tensor, " vocab"]) -> Float[Tensor, " vocab"]:
+    """−log p of each token, p its share of those counted: what a guess without context pays for it, in nats."""
+    return -torch.log((counted.double() / counted.sum().clamp_min(1)).clamp_min(1e-300))
+
+
+def unigram_entropy(counted: Int[Tensor, " vocab"]) -> float:
+    """The mean of the same over the tokens counted: a lower bound for every guess without context on these tokens."""
+    return (counted.double() @ unigram_cost(counted) / counted.sum()).item()
+
+
 class Predictions:
     """A model's own predictions on one batch, against which those of the same model with a hook replaced are held."""
 
@@ -37,24 +52,53 @@ class Predictions:
     def __len__(self) -> int:
         return len(self._asked)
 
+    @property
+    def document(self) -> Int[Tensor, " predictions"]:
+        """The document that each prediction is made in."""
+        return self._asked.document
+
+    @property
+    def target(self) -> Int[Tensor, " predictions"]:
+        """The token that does follow."""
+        return self._asked.target
+
     def cross_entropy(self) -> float:
         """Σ over predictions of −log p(next token), in nats."""
-        return _surprise(self._log_p, self._asked.target)
+        return self.surprises().sum().item()
+
+    def surprises(self) -> Float[Tensor, " predictions"]:
+        """−log p(next token) of each, in nats, float64."""
+        return _surprises(self._log_p, self._asked.target)
 
     def compare(self, logits: Float[Tensor, "batch context vocab"]) -> tuple[float, float]:
         """Σ of −log q(next token) and Σ of KL(p ‖ q), q another model's logits, in nats; log-softmax in float32."""
-        surprise = divergence = 0.0
+        surprise, divergence = self.compare_each(logits)
+        return surprise.sum().item(), divergence.sum().item()
+
+    def compare_each(
+        self, logits: Float[Tensor, "batch context vocab"]
+    ) -> tuple[Float[Tensor, " predictions"], Float[Tensor, " predictions"]]:
+        """The same of each prediction, float64."""
+        surprise, divergence = [], []
         for rows, log_q in self._asked.log_probabilities(logits):
-            surprise += _surprise(log_q, self._asked.target[rows])
+            surprise.append(_surprises(log_q, self._asked.target[rows]))
             kl = torch.nn.functional.kl_div(log_q, self._log_p[rows], reduction="none", log_target=True)
-            divergence += kl.sum(dim=1).sum(dtype=torch.float64).item()
-        return surprise, divergence
+            divergence.append(kl.sum(dim=1).double())
+        return _joined(surprise, logits), _joined(divergence, logits)
 
 
 def cross_entropy(batch: ContextBatch, logits: Float[Tensor, "batch context vocab"]) -> float:
     """Σ over the predictions that count of −log p(next token), in nats; log-softmax in float32."""
+    return surprises(batch, logits)[0].sum().item()
+
+
+def surprises(
+    batch: ContextBatch, logits: Float[Tensor, "batch context vocab"]
+) -> tuple[Float[Tensor, " predictions"], Int[Tensor, " predictions"]]:
+    """−log p(next token) of each prediction that counts, in nats, float64, and the document it is made in."""
     asked = _Asked(batch, logits.device)
-    return sum((_surprise(log_p, asked.target[rows]) for rows, log_p in asked.log_probabilities(logits)), 0.0)
+    each = [_surprises(log_p, asked.target[rows]) for rows, log_p in asked.log_probabilities(logits)]
+    return _joined(each, logits), asked.document
 
 
 class _Asked:
@@ -62,9 +106,9 @@ class _Asked:
 
     def __init__(self, batch: ContextBatch, device: torch.device) -> None:
         where = counts(batch).flatten()
-        following = batch.token_ids.roll(-1, dims=1).flatten()
         self.position = where.nonzero()[:, 0].to(device)
-        self.target = following[where].to(device)
+        self.target = targets(batch).to(device)
+        self.document = batch.document.flatten()[where]
 
     def __len__(self) -> int:
         return self.target.numel()
@@ -80,5 +124,9 @@ class _Asked:
             yield rows, flat[self.position[rows]].float().log_softmax(dim=1)
 
 
-def _surprise(log_p: Float[Tensor, "predictions vocab"], target: Int[Tensor, " predictions"]) -> float:
-    return -log_p.gather(1, target[:, None]).sum(dtype=torch.float64).item()
+def _surprises(log_p: Float[Tensor, "predictions vocab"], target: Int[Tensor, " predictions"]) -> Tensor:
+    return -log_p.gather(1, target[:, None])[:, 0].double()
+
+
+def _joined(parts: list[Tensor], like: Tensor) -> Float[Tensor, " predictions"]:
+    return torch.cat([torch.zeros(0, dtype=torch.float64, device=like.device), *parts])

@@ -20,7 +20,7 @@ from msae.analysis.sample.collected import Levelled
 from msae.analysis.sample.encode import encode_all
 from msae.analysis.sample.origin import Origin, Rows
 from msae.analysis.sample.pairs import PairSettings, find_pairs
-from msae.analysis.sample.shift import shifted
+from msae.analysis.sample.shift import shifted, shifts
 from msae.core.config import require
 from msae.core.errors import ConfigError, MismatchError
 from msae.sae.autoencoder import SparseAutoencoder
@@ -71,7 +71,8 @@ def join_saes(
     level_of = np.repeat(np.arange(len(widths)), widths)
     origin = Origin.of(rows, n_rows)
     null = shifted(codes, origin, seed=seed, scratch=scratch)
-    pairs = find_pairs(codes, level_of, pair_settings, null=null, progress=progress)
+    nulls = shifts(codes, origin, null, seed=seed, scratch=scratch)
+    pairs = find_pairs(codes, level_of, pair_settings, null=nulls, progress=progress)
     return JoinedCodes(
         codes=codes,
         null_codes=null,

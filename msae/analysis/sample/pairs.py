@@ -6,7 +6,7 @@ Counts are made for a block of latents against all others at a time, so memory i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ from msae.core.progress import bar
 
 BLOCK_LATENTS = 256
 NOTABLE_Z = 3.0
+ENOUGH_FALSE, MOST_NULLS = 20, 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,14 +90,16 @@ def find_pairs(
     level_of: Int[np.ndarray, " d_sae"],
     settings: PairSettings,
     *,
-    null: CodeTable | None = None,
+    null: Callable[[int], CodeTable] | None = None,
     cut: float | None = None,
     progress: bool = False,
 ) -> Pairs:
     """Count every pair, test every pair, keep what `settings` says.
 
     Significant is what lies beyond `cut`. Without one it is that of Benjamini–Hochberg at `fdr`, which holds for tokens
-    that are independent, and with `null` (shifted codes) one at which their pairs number at most `fdr` as many.
+    that are independent, and with `null` (its n-th draw: the codes, shifted) one at which their pairs number at most
+    `fdr` as many. Draws are made until `ENOUGH_FALSE` of their pairs lie beyond the cut, `MOST_NULLS` at most: a cut
+    that few pairs of the null decide would be another with other shifts.
     """
     eligible = codes.counts >= settings.min_tokens
     n_tests = int(eligible.sum()) * (int(eligible.sum()) - 1) // 2
@@ -115,11 +118,9 @@ def find_pairs(
             advance(latents.stop - latents.start)
     all_log_p = np.concatenate(tested) if tested else np.empty(0)
     if cut is None:
-        cut = (
-            log_cut(all_log_p, n_tests, settings.fdr)
-            if null is None
-            else calibrated_cut(all_log_p, _all_log_p(null, settings), n_tests, settings.fdr)
-        )
+        cut = log_cut(all_log_p, n_tests, settings.fdr)
+        if null is not None and cut > -np.inf:
+            cut = _calibrated(all_log_p, n_tests, null, settings)
     a, b, together, phi, log_p, best = (np.concatenate(columns) for columns in zip(*kept, strict=True))
     keep = best | (log_p <= cut)
     low, high = np.minimum(a, b)[keep], np.maximum(a, b)[keep]
@@ -136,6 +137,16 @@ def find_pairs(
         n_significant=int((all_log_p <= cut).sum()),
         cut=cut,
     )
+
+
+def _calibrated(log_p: np.ndarray, n_tests: int, null: Callable[[int], CodeTable], settings: PairSettings) -> float:
+    drawn, cut = np.empty(0), -np.inf
+    for n in range(MOST_NULLS):
+        drawn = np.concatenate([drawn, _all_log_p(null(n), settings)])
+        cut = calibrated_cut(log_p, drawn, n_tests, settings.fdr, n + 1)
+        if (drawn <= cut).sum() >= ENOUGH_FALSE:
+            break
+    return cut
 
 
 def _all_log_p(codes: CodeTable, settings: PairSettings) -> Float[np.ndarray, " pairs"]:

@@ -6,6 +6,7 @@ fires together with becomes chance. Where documents are single rows (arrays) the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,14 @@ def shifted(codes: CodeTable, origin: Origin, *, seed: int = 0, scratch: Path | 
         writer.append(_shifted_documents(codes, bounds[first : stop + 1], first, key))
         first = stop
     return writer.finish()
+
+
+def shifts(
+    codes: CodeTable, origin: Origin, first: CodeTable, *, seed: int, scratch: Path | None = None
+) -> Callable[[int], CodeTable]:
+    """The n-th draw of the codes shifted: `first`, which is that of `seed`, and others (not that of `seed` + 1, on
+    which what was chosen by these is counted)."""
+    return lambda n: first if n == 0 else shifted(codes, origin, seed=seed + 1 + n, scratch=scratch)
 
 
 def _shifted_documents(codes: CodeTable, bounds: np.ndarray, number: int, key: np.uint64) -> SparseCodes:

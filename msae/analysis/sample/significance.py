@@ -44,17 +44,23 @@ def log_cut(log_p: Float[np.ndarray, " pairs"], n_tests: int, rate: float) -> fl
 
 
 def calibrated_cut(
-    log_p: Float[np.ndarray, " pairs"], null_log_p: Float[np.ndarray, " null"], n_tests: int, rate: float
+    log_p: Float[np.ndarray, " pairs"],
+    null_log_p: Float[np.ndarray, " null"],
+    n_tests: int,
+    rate: float,
+    n_nulls: int = 1,
 ) -> float:
-    """The largest log p up to which the null has at most `rate` as many tests as the data, at most `log_cut`;
-    −inf when there is none.
+    """The largest log p up to which a null has at most `rate` as many tests as the data, at most `log_cut`; −inf when
+    there is none.
 
-    `null_log_p`: of as many tests, on data of which nothing is true.
+    `null_log_p`: of `n_nulls` draws of the null together, each of as many tests, on data of which nothing is true.
+    Where any of these lie beyond the cut one more is counted, since it is chosen where they are few (Barber & Candès
+    2015).
     """
     found = np.sort(log_p[log_p <= log_cut(log_p, n_tests, rate)])
     so_far = np.searchsorted(found, found, side="right")
     false = np.searchsorted(np.sort(null_log_p), found, side="right")
-    passed = np.flatnonzero(false <= rate * so_far)
+    passed = np.flatnonzero(false + (false > 0) <= rate * n_nulls * so_far)
     return float(found[passed[-1]]) if len(passed) else -np.inf
 
 

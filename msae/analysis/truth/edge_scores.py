@@ -45,7 +45,7 @@ def edge_scores(
     directions: Float[Tensor, "feature d_in"],
     parent: Int[Tensor, " feature"],
 ) -> EdgeScores:
-    """Score table ``tree``; a feature is recovered when its latent (one to one, Hungarian) has |cosine| > 0.9.
+    """Score table ``tree``; a feature is recovered when its latent (one to one, Hungarian) has a cosine > 0.9.
 
     Raises `EvaluationError` when not one feature is recovered.
     """
@@ -53,7 +53,7 @@ def edge_scores(
     feature_of = np.full(sae.d_sae, -1)
     recovered = torch.nonzero(matching.cosine > RECOVERED_ABOVE)[:, 0].tolist()
     if not recovered:
-        raise EvaluationError(f"not one of {len(directions)} features has a latent with |cosine| > {RECOVERED_ABOVE}")
+        raise EvaluationError(f"not one of {len(directions)} features has a latent with a cosine > {RECOVERED_ABOVE}")
     latent_of = {feature: int(matching.latent[feature]) for feature in recovered}
     for feature, latent in latent_of.items():
         feature_of[latent] = feature

@@ -1,6 +1,7 @@
 """How well an SAE has found features that are known: synthetic data, or any data with true codes.
 
-Latents are matched to features one to one, by the Hungarian assignment that maximises Σ |cos(W_dec row, direction)|.
+Latents are matched to features one to one, by the Hungarian assignment that maximises Σ cos(W_dec row, direction). The
+cosine has its sign: codes are never negative, so a latent that points the other way can't stand for the feature.
 *Silence* is the mark of feature absorption: a latent that stands for a parent, and stays silent where a child fires
 although the parent fires there too (Chanin et al. 2024, arXiv:2409.14507).
 """
@@ -21,7 +22,7 @@ from msae.core.errors import EvaluationError
 class Matching:
     """One latent for each feature. `latent` is −1 and `cosine` 0 for features left over (more features than latents).
 
-    `cosine` is |cos| between the feature's direction and its latent's decoder row.
+    `cosine` is that of the feature's direction and its latent's decoder row, −1 to 1.
     """
 
     latent: Int[Tensor, " feature"]
@@ -47,9 +48,9 @@ class ParentSilence:
 class Recovery:
     """Figures against known features.
 
-    `mean_cosine`: mean over features of |cos| in the matching. `f1`: mean over latents of the F1 against the best
-    feature (a latent that never fires has 0). `uniqueness`: distinct best features ÷ latents that fire. `dead`: latents
-    that never fire. `parent_silence`: None when no feature has a parent.
+    `mean_cosine`: mean over features of the signed cosine in the matching. `f1`: mean over latents of the F1 against
+    the best feature (a latent that never fires has 0). `uniqueness`: distinct best features ÷ latents that fire.
+    `dead`: latents that never fire. `parent_silence`: None when no feature has a parent.
     """
 
     mean_cosine: float
@@ -90,10 +91,10 @@ def recovery(
 
 
 def match_features(W_dec: Float[Tensor, "latent d_in"], directions: Float[Tensor, "feature d_in"]) -> Matching:
-    """The one-to-one assignment of latents to features with the largest Σ |cos|."""
+    """The one-to-one assignment of latents to features with the largest Σ cos."""
     latents = torch.nn.functional.normalize(W_dec.detach().double(), dim=1)
     features = torch.nn.functional.normalize(directions.double(), dim=1)
-    cosines = (features @ latents.T).abs().cpu()
+    cosines = (features @ latents.T).cpu()
     feature, latent = (torch.from_numpy(index) for index in linear_sum_assignment(cosines.numpy(), maximize=True))
     matched = torch.full((features.shape[0],), -1)
     cosine = torch.zeros(features.shape[0], dtype=torch.float64)

@@ -32,6 +32,12 @@ def test_codes_of_tokens_and_of_a_prefix():
     assert silent(codes, np.array([5])).tolist() == [False, True, True]
 
 
+def test_other_codes_for_all_but_some_latents():
+    mixed = tokens({0: 1.0, 2: 2.0}, {1: 3.0}).with_own(tokens({0: 5.0, 3: 6.0}, {4: 7.0}), MAIN)
+    found = [{int(j): v for j, v in zip(*row, strict=True) if v} for row in zip(mixed.latent, mixed.value, strict=True)]
+    assert found == [{2: 2.0, 0: 5.0}, {}]
+
+
 @pytest.mark.parametrize(
     ("codes", "projection", "absorbed"),
     [

@@ -127,6 +127,31 @@ def test_the_number_of_split_latents(known):
     assert splits["parent", 0][0] == 2 and set(splits["parent", 0][1]) == {0, 1}
 
 
+def test_what_is_chosen_is_not_chosen_on_the_documents_that_are_reported(build):
+    # Labels of the test documents mixed up: every figure falls, and no choice of latents or of their number changes.
+    known = example(build)
+    settings = ProbeSettings(least_f1=0.0)
+    test = probe_activations(known.rows, known.labels, settings).documents.is_test[np.arange(N) // LENGTH]
+    order = np.arange(N)
+    order[test] = numpy_stream(3, "test/supervised").permutation(order[test])
+    shown = {
+        name: np.flatnonzero(np.isin(order, rows)) if name != "rows" else rows
+        for name, rows in known.labels.rows.items()
+    }
+    probed = []
+    for rows in (known.labels.rows, shown):
+        probes = probe_activations(known.rows, dataclasses.replace(known.labels, rows=rows), settings)
+        probed.append(
+            {(p.concept.name, p.level): p for p in Labelled.encoded(known.sae, known.rows, probes).level_probes}
+        )
+    true, mixed = probed
+    assert true.keys() == mixed.keys() and len(true) == 10
+    for case, level in true.items():
+        assert level.main.tolist() == mixed[case].main.tolist()
+        assert level.best.probe.latents.tolist() == mixed[case].best.probe.latents.tolist()
+        assert mixed[case].best.score.f1 < 0.6
+
+
 def test_a_child_that_never_fires_with_its_parent_has_absorbed_it(build):
     known = example(build)
     settings = ProbeSettings(gain=0.5)  # the parent's latent alone is main: the child's gains 0.2 of F1
@@ -145,6 +170,34 @@ def test_a_child_that_never_fires_with_its_parent_has_absorbed_it(build):
     test = test[probe_activations(known.rows, known.labels, settings).documents.is_test[test // LENGTH]]
     assert everything["rate"] == pytest.approx((known.kind[test] == 2).mean())
     assert 0 < everything["rate_error"] < 0.1 and everything["null_rate"] < everything["rate"]
+
+
+def test_absorption_by_chance_keeps_the_main_latents_where_they_are(build):
+    # The main latent fires on every other token of the concept, and nothing takes its place: latent 1, with a cosine of
+    # .9, fires on three tokens in ten, whatever they show. So ½ · .3 are "absorbed", all of it chance. With the main
+    # latent shifted too, it would be off on three tokens of four, and chance .225.
+    stream = numpy_stream(2, "test/supervised")
+    shows = stream.random(N) < 0.5
+    triggers = np.stack([shows & (stream.random(N) < 0.5), stream.random(N) < 0.3], 1)
+    x = np.zeros((N, 4), np.float32)
+    x[:, 0], x[:, 2:] = 3.0 * shows, 3.0 * triggers
+    axis = np.eye(4, dtype=np.float32)
+    sae = build.sae_of(np.stack([axis[0], 0.9 * axis[0] + 0.19**0.5 * axis[1]]), axis[2:], (2,))
+    with torch.no_grad():
+        sae.threshold.fill_(1.0)
+    row = np.arange(N)
+    labels = Labels(
+        concepts=(Concept(name="shown", family="kinds", within="rows"),),
+        rows={"rows": row, "shown": np.flatnonzero(shows)},
+        n_rows=N,
+    )
+    tokens = RowTokens(token_id=torch.zeros(N).long(), document=torch.tensor(row // 50), offset=torch.tensor(row % 50))
+    result = supervised(sae, ArrayRows(torch.from_numpy(x), tokens), labels, settings=ProbeSettings(gain=0.1))
+    for definition in ("saebench_full", "saebench_fraction"):
+        found = one(result, "concept_absorption", definition=definition)
+        assert found["main"] == [0] and found["rate"] > 0.1
+        assert found["null_rate"] == pytest.approx(found["rate"], abs=0.035)
+    assert one(result, "concept_absorption", definition="main_silent")["null_rate"] > 0.68
 
 
 def test_ablation_on_the_probes_own_logit(build):
@@ -221,7 +274,7 @@ def test_a_level_in_which_nothing_fires(build):
 
 
 def test_refusals(known, build):
-    with pytest.raises(EvaluationError, match="one document"):
+    with pytest.raises(EvaluationError, match="of 1 document: .* three are needed"):
         probe_activations(known.rows, known.labels.first(30))
     short = ArrayRows(known.rows.rows(0, 100))
     with pytest.raises(EvaluationError, match="3,000 rows are labelled"):

@@ -23,7 +23,7 @@ def test_by_hand(build):
     x[100:150, 3] = 1
     # Narrow: latent 0 reads number 0, latent 1 number 3. Wide: a silent one, two children of latent 0, a copy of 1.
     narrow, wide = reading(build, [[0], [3]], 5), reading(build, [[4], [1], [3], [2]], 5)
-    result = IndependentSplitting().run(join_saes([narrow, wide], build.in_documents(x)))
+    result = IndependentSplitting().run(join_saes([narrow, wide], build.in_documents(build.mixed(x))))
     split, copied = result.tables["splitting_independent"].to_pylist()
     assert (split["parent"], split["children"], split["n_parent"]) == (0, [1, 3], 80)
     assert split["coverage"] == 0.75 and split["overlap"] == 0

@@ -48,12 +48,12 @@ def test_laws(children):
     assert again.shares[::-1] == pytest.approx(found.shares) and again.entropy == pytest.approx(found.entropy)
 
 
-def test_tables_by_hand(from_codes):
+def test_tables_by_hand(from_codes, build):
     # Parent 0 on 80 tokens; children 2 and 3 split 40 of them evenly, 4 (a later level) has 20; parent 1 has no child.
     codes = torch.zeros(400, 5)
     codes[:80, 0] = codes[:20, 2] = codes[20:40, 3] = codes[60:80, 4] = 1
     codes[100:150, 1] = 1
-    result = Splitting().run(from_codes(codes, (2, 4, 5)))
+    result = Splitting().run(from_codes(build.mixed(codes), (2, 4, 5)))
     table = {row["child_level"]: row for row in result.tables["splitting"].to_pylist()}
     assert set(table) == {1, 2, ALL_LATER}
     assert table[1]["children"] == [2, 3] and table[1]["coverage"] == 0.5 and table[1]["entropy"] == 1

@@ -44,6 +44,10 @@ def test_two_tokens_by_hand(toys):
     assert inner.ce_zero == pytest.approx(uniform)
     assert inner.ce_sae == pytest.approx((math.log(5 / 3) + uniform) / 2)
     assert inner.ce_recovered == pytest.approx((uniform - inner.ce_sae) / (uniform - clean))
+    # A guess without context: of the two tokens predicted one is b and one is a. The inner level does worse.
+    assert inner.ce_unigram == pytest.approx(math.log(2))
+    assert inner.ce_recovered_unigram == pytest.approx((math.log(2) - inner.ce_sae) / (math.log(2) - clean), rel=1e-4)
+    assert inner.ce_lost == pytest.approx(inner.ce_sae - clean) and outer.ce_lost == 0
     assert inner.kl == pytest.approx((6 / 7 * math.log(9 / 7) + 1 / 7 * math.log(3 / 7)) / 2)
     # The mean activation is 1/3: p is (1, 1, 3^(1/3)) normalised, of which a → b and b → a count.
     total = 2 + 3 ** (1 / 3)
@@ -85,6 +89,48 @@ def test_an_sae_that_says_nothing_is_the_ablation(toys, gpt2, spoken):
     assert average.ce_sae == pytest.approx(average.ce_mean, rel=1e-6)
     assert average.ce_recovered_mean == pytest.approx(0, abs=1e-5)
     assert zero.fvu > 1
+
+
+def test_an_sae_that_knows_how_often_tokens_occur_has_recovered_nothing(toys):
+    """Of a model that knows what follows, level 0 keeps how often each token occurs and no more. Against zeros, which
+    leave every token as likely, that counts for something; against a unigram it is nothing."""
+    text, vocab = ["abacabad", "abadabac", "acadab"] * 4, 5
+    source = toys.BigramSource(torch.ones(vocab, 2), torch.zeros(2, vocab))
+    batches = list(source.contexts(string_documents(text)))
+    follows = torch.zeros(vocab, vocab)
+    for batch in batches:
+        for before, after in zip(batch.token_ids[0, 1:-1], batch.token_ids[0, 2:], strict=True):
+            follows[before, after] += 1
+    often = (follows.sum(0) + 1e-9).log()
+    source.embedding = torch.cat([torch.ones(vocab, 1), torch.eye(vocab)], 1)
+    source.unembedding = torch.cat([often[None], 3 * (follows > 0).float()])
+    sae = toys.pair_sae(1 + vocab, (1, 2 * (1 + vocab)))
+    table = evaluated(sae, source, string_documents(text), quantiser_step=1e-3)
+    first, last = table.levels
+    assert first.ce_sae == pytest.approx(first.ce_unigram, abs=1e-5)
+    assert first.ce_recovered_unigram == pytest.approx(0, abs=1e-4) and first.ce_recovered > 0.2
+    assert last.ce_recovered_unigram == pytest.approx(1) and last.ce_lost == pytest.approx(0, abs=1e-6)
+    # A model that knows no more than that itself has nothing to recover, which is said.
+    source.unembedding[1:] = 0
+    table = evaluated(sae, source, string_documents(text))
+    assert table.levels[1].ce_recovered_unigram is None
+    assert any("against a unigram is not given" in note for note in table.sample.notes)
+
+
+def test_the_same_sae_costs_the_same_bits_in_any_unit(toys):
+    rows = torch.randn(600, 6, generator=torch.Generator().manual_seed(0))
+    sae = toys.random_sae(6, (4, 12))
+    bits = []
+    for unit in (1.0, 1.1, 1.41, 1000.0):
+        scaled = toys.random_sae(6, (4, 12))
+        with torch.no_grad():
+            scaled.W_dec.copy_(sae.W_dec)
+            scaled.W_enc.copy_(sae.W_enc)
+            for own, plain in ((scaled.b_dec, sae.b_dec), (scaled.b_enc, sae.b_enc), (scaled.threshold, sae.threshold)):
+                own.copy_(unit * plain)
+        bits.append([level.bits for level in evaluate_rows(scaled, unit * rows, progress=False).levels])
+    for other in bits[1:]:
+        assert other == pytest.approx(bits[0], rel=2e-3)
 
 
 def test_laws_of_levels(toys, gpt2, spoken):

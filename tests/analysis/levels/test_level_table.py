@@ -43,7 +43,7 @@ def test_what_is_written_is_read_back(table, without_model, tmp_path):
 
 def test_the_file_has_the_agreed_form(table, tmp_path):
     content = json.loads(table.write(tmp_path / "levels.json").read_text())
-    assert set(content) == {"levels", "sample", "definitions"}
+    assert set(content) == {"levels", "intervals", "sample", "definitions"}
     for row in content["levels"]:
         assert {"level", "width", "l0", "fvu", "ev", "ce_recovered", "dead"} <= row.keys()
         assert row.keys() == DEFINITIONS.keys(), "every figure is defined"
@@ -70,7 +70,18 @@ def test_a_file_that_is_missing_or_something_else(tmp_path):
 
 def test_the_printed_table(table, without_model):
     text = printed(table)
-    for heading in ("level", "width", "L0", "FVU", "CE recovered", "KL", "dead", "dense", "bits/token"):
+    for heading in (
+        "level",
+        "width",
+        "L0",
+        "FVU",
+        "recovered, unigram",
+        "recovered, zeros",
+        "KL",
+        "dead",
+        "dense",
+        "bits/token",
+    ):
         assert heading in text
     for row in table.levels:
         assert f"{row.fvu:.4f}" in text

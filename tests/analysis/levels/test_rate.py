@@ -8,7 +8,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msae.analysis.levels.rate import RateAccumulator, binary_entropy, default_step, entropy_of_counts, quantise, steps
+from msae.analysis.levels.rate import (
+    RateAccumulator,
+    ValueSize,
+    binary_entropy,
+    default_step,
+    entropy_of_counts,
+    quantise,
+    steps,
+)
 from msae.core.errors import ConfigError, EvaluationError
 from msae.sae import SparseCodes
 
@@ -67,29 +75,63 @@ def test_rounding(seed, step):
     assert torch.equal(steps(rounded, step), steps(codes, step))
 
 
-def test_the_default_step_is_a_power_of_two_that_scales_with_the_codes():
-    codes = codes_of([[8.0, 0.0], [0.0, 8.0]])
-    assert default_step(codes) == 1.0
-    assert default_step(codes_of([[32.0, 0.0], [0.0, 32.0]])) == 4.0
-    accumulator = RateAccumulator((2,))
-    accumulator.update(codes_of([[0.0, 0.0]]))
-    assert accumulator.step is None
+@given(st.integers(0, 2**31), st.floats(1e-3, 1e3))
+def test_bits_do_not_depend_on_the_unit_of_the_activations(seed, unit):
+    """The nearest power of two, as before, made the same SAE cost an eighth more or less by unit alone."""
+    codes = random_codes(seed)
+    found = []
+    for scaled in (codes, SparseCodes(codes.row, codes.latent, codes.value.double() * unit, codes.n_rows, codes.d_sae)):
+        size = ValueSize()
+        size.update(scaled)
+        accumulator = RateAccumulator((2, 5, 12), default_step(size.rms()))
+        accumulator.update(scaled)
+        found.append(accumulator.value_bits() + accumulator.firing_bits())
+    # A value that lies half way between two steps may fall either way.
+    assert found[0] == pytest.approx(found[1], abs=0.05)
+
+
+def test_the_step_is_that_of_the_whole_sample():
+    size = ValueSize()
+    assert size.rms() is None
+    for batch in ([[0.0, 0.0]], [[1.0, 0.0], [0.0, 7.0]], [[5.0, 5.0]]):
+        size.update(codes_of(batch))
+    assert size.rms() == pytest.approx((100 / 4) ** 0.5)
+    assert default_step(size.rms()) == pytest.approx(5 / 8)
+
+
+def test_decoder_rows_of_other_lengths_cost_the_same():
+    """Latent 1 with a decoder row twice as long and codes half as large is the same latent."""
+    codes, norms = codes_of([[1, 4], [2, 6], [0, 3], [3, 0]]), torch.tensor([1.0, 2.0], dtype=torch.float64)
+    halved = SparseCodes(codes.row, codes.latent, codes.value / norms[codes.latent].float(), codes.n_rows, codes.d_sae)
+    plain, scaled = RateAccumulator((1, 2), step=0.7), RateAccumulator((1, 2), step=0.7, norms=norms)
+    rounded, theirs = plain.update(codes), scaled.update(halved)
+    assert scaled.value_bits() == plain.value_bits()
+    torch.testing.assert_close(theirs.value * norms[codes.latent].float(), rounded.value)
+
+
+def test_what_each_code_costs_adds_up_to_the_bits():
+    codes = random_codes(1)
+    accumulator = RateAccumulator((2, 5, 12), step=0.1)
     accumulator.update(codes)
-    assert accumulator.step == 1.0
-    assert accumulator.n_rows == 3
+    on, off = accumulator.firing_cost()
+    fires = codes.dense() > 0
+    assert torch.where(fires, on, off).sum().item() / codes.n_rows == pytest.approx(accumulator.firing_bits()[-1])
+    whole, band, cost = steps(codes, 0.1), accumulator.band_of(codes), accumulator.value_cost()
+    total = sum(cost[level][whole[band == level]].sum().item() for level in range(3))
+    assert total / codes.n_rows == pytest.approx(accumulator.value_bits()[-1])
 
 
 def test_nothing_fires():
-    accumulator = RateAccumulator((1, 2))
+    accumulator = RateAccumulator((1, 2), None)
     accumulator.update(codes_of([[0.0, 0.0]]))
     assert accumulator.firing_bits() == [0, 0]
     assert accumulator.value_bits() == [0, 0]
-    with pytest.raises(EvaluationError, match="no latent fires"):
-        default_step(codes_of([[0.0]]))
+    with pytest.raises(EvaluationError, match="a quantiser step is needed"):
+        accumulator.update(codes_of([[1.0, 0.0]]))
 
 
 def test_refusals():
     with pytest.raises(ConfigError, match="quantiser_step = 0"):
         RateAccumulator((2,), step=0.0)
     with pytest.raises(EvaluationError, match="no rows"):
-        RateAccumulator((2,)).firing_bits()
+        RateAccumulator((2,), 1.0).firing_bits()

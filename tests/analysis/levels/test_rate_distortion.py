@@ -70,8 +70,10 @@ def test_cross_entropy_is_that_of_rounded_codes(toys, bigram):
         assert (found.clean, found.zero) == pytest.approx((theirs.levels[0].ce_clean, theirs.levels[0].ce_zero))
     assert found.n_predictions == theirs.sample.n_predictions == 11
     assert found.recovered(0, 1) is None  # zeros make this model guess better, not worse
-    hurt = QuantisedLosses(n_predictions=1, clean=2.0, zero=4.0, rounded=np.array([[2.5, 4.0]]))
+    hurt = QuantisedLosses(n_predictions=1, clean=2.0, zero=4.0, unigram=3.0, rounded=np.array([[2.5, 4.0]]))
     assert (hurt.recovered(0, 0), hurt.recovered(0, 1)) == (0.75, 0)
+    assert (hurt.recovered_unigram(0, 0), hurt.recovered_unigram(0, 1)) == (0.5, -1)
+    assert found.unigram == pytest.approx(theirs.levels[0].ce_unigram)
     assert quantised_losses(sae, bigram, "embed", [], [0.7]) is None
 
 

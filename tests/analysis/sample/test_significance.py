@@ -8,7 +8,7 @@ from scipy.stats import false_discovery_control, hypergeom
 from msae.activations.store import RowTokens
 from msae.analysis.sample import ArrayRows, CodeTable, Origin, PairSettings
 from msae.analysis.sample.pairs import find_pairs
-from msae.analysis.sample.shift import shifted
+from msae.analysis.sample.shift import shifted, shifts
 from msae.analysis.sample.significance import calibrated_cut, log_cut, log_tail
 from msae.sae.codes import SparseCodes
 
@@ -46,12 +46,14 @@ def test_the_cut_is_that_of_benjamini_and_hochberg():
 
 
 def test_the_calibrated_cut_by_hand():
-    # All five pass at 0.5; of the null two do up to the third and three up to the fifth: 2 ≤ ½ · 4, 3 > ½ · 5.
+    # All five pass at 0.5; of the null none does up to the second, two do from the third on: 2 + 1 > ½ · 4.
     log_p = np.log(np.array([1e-9, 1e-8, 1e-5, 1e-4, 1e-3]))
     null = np.log(np.array([1e-7, 1e-6, 5e-4]))
-    assert calibrated_cut(log_p, null, 5, 0.5) == log_p[3]
+    assert calibrated_cut(log_p, null, 5, 0.5) == log_p[1]
     assert calibrated_cut(log_p, np.empty(0), 5, 0.5) == log_cut(log_p, 5, 0.5) == log_p[-1]
     assert calibrated_cut(log_p, np.full(9, -30.0), 5, 0.5) == -np.inf
+    # The same of two draws together: (3 + 1) / 2 ≤ ½ · 5.
+    assert calibrated_cut(log_p, null, 5, 0.5, n_nulls=2) == log_p[4]
 
 
 def bursts(n_latents: int, n_documents: int, length: int, generator: np.random.Generator) -> np.ndarray:
@@ -64,26 +66,27 @@ def bursts(n_latents: int, n_documents: int, length: int, generator: np.random.G
 
 def test_pairs_are_false_at_the_rate_that_is_stated():
     """Documents make latents fire together that have nothing to do with each other. Benjamini–Hochberg alone calls
-    hundreds of them significant; beside 60 true pairs the calibrated cut lets through what it says."""
-    generator = np.random.default_rng(0)
-    fires = bursts(160, 80, 50, generator)
-    twins = generator.random((4000, 60)) < 0.03
-    same = np.where(generator.random((4000, 60)) < 0.9, twins, generator.random((4000, 60)) < 0.03)
-    codes = CodeTable.of(SparseCodes.from_dense(torch.from_numpy(np.concatenate([fires, twins, same], 1)).float()))
-    row = torch.arange(4000)
-    rows = ArrayRows(torch.zeros(4000, 1), RowTokens(token_id=0 * row, document=row // 50, offset=row % 50))
-    origin = Origin.of(rows, 4000)
-    level_of, settings = np.zeros(280, dtype=np.int64), PairSettings(partners=200)
-    plain = find_pairs(codes, level_of, settings)
-    calibrated = find_pairs(codes, level_of, settings, null=shifted(codes, origin))
+    hundreds of them significant; next to 200 true pairs the calibrated cut lets through what it says."""
+    wrong = right = 0
+    settings, level_of = PairSettings(partners=400), np.zeros(560, dtype=np.int64)
+    true = {(j, j + 200) for j in range(160, 360)}
+    for seed in range(3):
+        generator = np.random.default_rng(seed)
+        twins = generator.random((4000, 200)) < 0.03
+        same = np.where(generator.random((4000, 200)) < 0.9, twins, generator.random((4000, 200)) < 0.03)
+        fires = np.concatenate([bursts(160, 80, 50, generator), twins, same], axis=1)
+        codes = CodeTable.of(SparseCodes.from_dense(torch.from_numpy(fires).float()))
+        row = torch.arange(4000)
+        rows = ArrayRows(torch.zeros(4000, 1), RowTokens(token_id=0 * row, document=row // 50, offset=row % 50))
+        origin = Origin.of(rows, 4000)
+        plain = find_pairs(codes, level_of, settings)
+        assert len(significant(plain) - true) > 200
+        pairs = find_pairs(codes, level_of, settings, null=shifts(codes, origin, shifted(codes, origin), seed=0))
+        wrong, right = wrong + len(significant(pairs) - true), right + len(significant(pairs) & true)
+        again = find_pairs(shifted(codes, origin, seed=1), level_of, settings, cut=pairs.cut)
+        assert again.n_significant <= 0.02 * pairs.n_significant
+    assert right == 600 and wrong <= 0.02 * (wrong + right)
 
-    def false_ones(pairs):
-        found = set(zip(pairs.a[pairs.significant].tolist(), pairs.b[pairs.significant].tolist(), strict=True))
-        true = {(j, j + 60) for j in range(160, 220)}
-        return len(found - true), len(found & true)
 
-    assert false_ones(plain)[0] > 200
-    wrong, right = false_ones(calibrated)
-    assert right == 60 and wrong <= 3
-    again = find_pairs(shifted(codes, origin, seed=7), level_of, settings, cut=calibrated.cut)
-    assert again.n_significant <= 0.01 * calibrated.n_significant + 3
+def significant(pairs) -> set[tuple[int, int]]:
+    return set(zip(pairs.a[pairs.significant].tolist(), pairs.b[pairs.significant].tolist(), strict=True))

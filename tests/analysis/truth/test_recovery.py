@@ -18,7 +18,7 @@ def fires_of(columns: list[list[int]]) -> torch.Tensor:
 def test_the_truth_itself_scores_full_marks():
     _, codes = FOREST.sample(500, seed=0)
     order = torch.randperm(FOREST.n_features, generator=torch.Generator().manual_seed(0))
-    found = recovery(-2 * FOREST.directions[order], codes[:, order], FOREST.directions, codes, FOREST.parent)
+    found = recovery(2 * FOREST.directions[order], codes[:, order], FOREST.directions, codes, FOREST.parent)
     assert found.mean_cosine == pytest.approx(1)
     assert found.f1 == found.uniqueness == 1
     assert found.dead == 0
@@ -48,6 +48,16 @@ def test_matching_is_one_to_one_and_the_best_in_total():
     matching = match_features(W_dec, directions)
     assert matching.latent.tolist() == [1, 0]
     assert matching.cosine.tolist() == pytest.approx([1 / 1.04**0.5, 0.5**0.5])
+
+
+def test_a_latent_that_points_the_other_way_has_recovered_nothing():
+    (one,) = torch.eye(3)[:1]
+    assert match_features(-one[None], one[None]).cosine.tolist() == [-1]
+    # Where there is a latent along the feature as well, that is the one.
+    assert match_features(torch.stack([-one, 0.1 * one]), one[None]).latent.tolist() == [1]
+    directions = torch.eye(4)
+    turned = directions * torch.tensor([[-1.0], [1], [1], [1]])
+    assert match_features(directions, turned).cosine.tolist().count(1) == 2, "two are left, and turned away or across"
 
 
 def test_more_features_than_latents():

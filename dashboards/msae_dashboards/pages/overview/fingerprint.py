@@ -41,7 +41,7 @@ def render(visit: Visit) -> Content:
         groups.append(
             ("Analysis", {"tokens": f"{sample['n_tokens']:,}", "L0": f"{sample['l0']:.2f}", "store": sample["store"]})
         )
-        notes = analysis["notes"]
+        notes = [*filter(None, [sample.get("rows")]), *analysis["notes"]]
     parts = [
         Stack([Heading(title), Terms([entry for entry in values.items() if entry[1]])]) for title, values in groups
     ]

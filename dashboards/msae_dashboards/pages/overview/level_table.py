@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from msae.analysis.levels.level_table import LEVELS
+from msae.analysis.levels.level_table import INTERVAL, LEVELS
 from msae_dashboards.address import features_href
 from msae_dashboards.pages.declared import figure, head
 from msae_dashboards.pages.panel import Panel, Visit
 from msae_dashboards.view.nodes import Content, LevelChip, Paragraph, Table
 
-COLUMNS = ("width", "l0", "fvu", "ev", "ce_recovered", "kl", "dead", "dense", "bits")
+COLUMNS = ("width", "l0", "fvu", "ce_lost", "ce_recovered_unigram", "ce_recovered", "kl", "dead", "dense", "bits")
 
 
 def render(visit: Visit) -> Content:
     """One row a level, and the sample it was measured on."""
     table = visit.tables.levels()
     columns = [LEVELS[name] for name in table.columns(COLUMNS)]
+    if table.intervals:
+        columns.insert(COLUMNS.index("fvu") + 1, INTERVAL)
     rows: list[list[Content]] = []
     for record in table.records():
+        record[INTERVAL.name] = table.shown_interval("fvu", record["level"])
         level = record["level"]
         chip = LevelChip(level, features_href(level=str(level)), f"all latents of level {level}")
         rows.append([chip, *(figure(column, record) for column in columns)])
@@ -25,7 +28,7 @@ def render(visit: Visit) -> Content:
     return [
         Table("Figures of every level", [head(LEVELS["level"]), *map(head, columns)], rows),
         Paragraph(measured, "note"),
-        *(Paragraph(note, "note") for note in (*table.sink_notes(), *table.sample.notes)),
+        *(Paragraph(note, "note") for note in (*table.about(), *table.sink_notes(), *table.sample.notes)),
     ]
 
 

@@ -17,6 +17,12 @@ def render(visit: Visit) -> Content:
         ("by chance", f"{found['edges_by_chance']:,}", f"The same with {found['null_model']} of every latent's codes"),
         ("false discoveries", "n/a" if false is None else share(false, 1), "Edges by chance / edges"),
         (
+            "tokens alone",
+            number(found.get("edges_by_token_alone"), 0),
+            "Edges for which P(parent | child) is as large with codes dealt out anew among occurrences of the same "
+            "token: the parent covers the child's vocabulary, and nothing of the context is needed",
+        ),
+        (
             "latents in random order",
             number(found["edges_in_random_order"], 0),
             "Edges if the latents were dealt to the levels at random: what the order of the levels adds",

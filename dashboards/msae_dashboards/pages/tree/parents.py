@@ -28,6 +28,7 @@ def render(visit: Visit) -> Content:
 def _parent(visit: Visit, row: dict[str, Any], nearest: bool) -> Content:
     values: list[tuple[str, Content]] = [
         ("P(parent | child)", share(row["p_parent_given_child"], 1)),
+        ("by the token alone", "n/a" if row.get("p_by_token") is None else share(row["p_by_token"], 1)),
         ("P(child | parent)", share(row["p_child_given_parent"], 1)),
         ("together on", f"{row['together']:,} tokens"),
         ("lift", f"{number(row['lift'], 1)} ×"),

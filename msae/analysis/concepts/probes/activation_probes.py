@@ -79,9 +79,15 @@ def probe_activations(
     if labels.n_rows > rows.n_rows:
         raise EvaluationError(f"{labels.n_rows:,} rows are labelled and there are {rows.n_rows:,}: label these rows")
     document = rows.tokens(0, labels.n_rows).document.numpy()
-    if document.min() == document.max():
-        raise EvaluationError("the labelled rows are of one document: probes are tested on others than fitted on")
-    documents = Documents.split(document, settings.test_share, settings.resamples, settings.seed)
+    n_documents = len(np.unique(document))
+    if n_documents < 3:
+        raise EvaluationError(
+            f"the labelled rows are of {n_documents} document{'' if n_documents == 1 else 's'}: probes are fitted on "
+            "some, chosen on others and tested on yet others, so three are needed"
+        )
+    documents = Documents.split(
+        document, settings.test_share, settings.validation_share, settings.resamples, settings.seed
+    )
     groups: dict[str, list[Concept]] = {}
     for concept in labels.concepts:
         groups.setdefault(concept.within, []).append(concept)
@@ -116,7 +122,7 @@ class _Group:
         self.documents, self.settings = documents, settings
         self.row = labels.rows[within]
         self.document = document[self.row]
-        self.is_test = documents.is_test[self.document]
+        self.is_test, self.is_fitted = documents.is_test[self.document], documents.is_fitted[self.document]
 
     def probes(self, concepts: list[Concept]) -> Iterator[ActivationProbe]:
         """One a concept."""
@@ -148,10 +154,12 @@ class _Group:
             )
 
     def _enough(self, positive: Bool[np.ndarray, " rows"]) -> bool:
-        parts = [positive & self.is_test, positive & ~self.is_test]
-        absent = [~positive & self.is_test, ~positive & ~self.is_test]
+        chosen_on = ~self.is_test & ~self.is_fitted
+        parts = [positive & self.is_test, positive & self.is_fitted]
+        absent = [~positive & self.is_test, ~positive & self.is_fitted]
         return (
             all(part.sum() >= self.settings.min_tokens for part in (*parts, *absent))
+            and all(2 * (own & chosen_on).sum() >= self.settings.min_tokens for own in (positive, ~positive))
             and all(len(set(self.document[part].tolist())) >= self.settings.min_documents for part in parts)
         )  # fmt: skip
 
@@ -163,7 +171,7 @@ class _Group:
         if self.settings.null:
             order = shift_within(self.document, seed=self.settings.seed, name=self.within)
             labels = np.concatenate([positive, positive[order]], axis=1)
-        train = np.flatnonzero(~self.is_test)
+        train = np.flatnonzero(self.is_fitted)
         drawn, weight = _draw(labels[train], self.settings.fit_rows)
         fit = fit_logistic(
             self._read(self.row[train[drawn]]),

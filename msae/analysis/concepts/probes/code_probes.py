@@ -3,7 +3,8 @@
 At each level, over the latents of its prefix alone: an L1 probe on the codes orders the latents by weight, largest
 positive first (Gurnee et al. 2023, arXiv:2305.01610, as SAEBench and Chanin et al. 2024 use it), and a probe is fitted
 on the first k. The *main latents* of a concept are those of the last k whose F1 gained more than `gain` on k − 1: one
-where the level has a latent for the concept, several where it is split.
+where the level has a latent for the concept, several where it is split. Their number, and the best k, are chosen on
+validation documents: neither those fitted on, where more is always better, nor those that figures are given for.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 
 from msae.analysis.concepts.labels.labelled_rows import Concept
 from msae.analysis.concepts.probes.activation_probes import ActivationProbe, ActivationProbes
-from msae.analysis.concepts.probes.probe_scores import Score
+from msae.analysis.concepts.probes.probe_scores import Score, f1_of
 from msae.analysis.concepts.probes.shifted_labels import shift_within
 from msae.analysis.concepts.probes.sparse_logistic import SparseProbe, fit_sparse, l1_weights
 from msae.analysis.sample import CodeTable
@@ -29,11 +30,12 @@ from msae.core.progress import bar
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredProbe:
-    """A sparse probe (its weights are for codes as they are), its score on test documents, and that of shifted labels
-    probed in the same way."""
+    """A sparse probe (its weights are for codes as they are), its score on test documents, that of shifted labels
+    probed in the same way, and its F1 on validation documents, by which one is chosen."""
 
     probe: SparseProbe
     score: Score
+    validation_f1: float
     null: Score | None
 
 
@@ -51,8 +53,8 @@ class LevelProbes:
 
     @property
     def best(self) -> ScoredProbe | None:
-        """The probe with the largest F1."""
-        return max(self.by_k.values(), key=lambda probe: probe.score.f1, default=None)
+        """The probe with the largest F1 on validation documents; of equals the smallest."""
+        return max(self.by_k.values(), key=lambda probe: probe.validation_f1, default=None)
 
 
 def probe_codes(
@@ -94,11 +96,16 @@ class _Group:
         self.probes, self.settings = probes, probes.settings
         self.row = probes.labels.rows[within]
         self.document = probes.document[self.row]
-        is_test = probes.documents.is_test[self.document]
-        self.train, self.test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
+        documents = probes.documents
+        self.train, self.validation, self.test = (
+            np.flatnonzero(which[self.document])
+            for which in (documents.is_fitted, documents.is_validation, documents.is_test)
+        )
         self.order = shift_within(self.document, seed=self.settings.seed, name=within)
         own = table[self.row]
-        self.train_codes, self.test_codes = own[self.train].tocsc(), own[self.test].tocsc()
+        self.train_codes, self.validation_codes, self.test_codes = (
+            own[rows].tocsc() for rows in (self.train, self.validation, self.test)
+        )
         fires = np.diff(self.train_codes.indptr)
         sums = np.asarray(self.train_codes.sum(axis=0)).ravel()
         self.typical = np.where(fires > 0, sums / np.maximum(fires, 1), 1.0)
@@ -115,12 +122,17 @@ class _Group:
                 continue
             real = _Ladder(self, positive, width)
             null = _Ladder(self, positive[self.order], width) if self.settings.null else None
-            n_main = grow((real.at(k)[1].f1 for k in range(1, real.most + 1)), self.settings.gain)
+            n_main = grow((real.validation_f1(k) for k in range(1, real.most + 1)), self.settings.gain)
             by_k = {}
             for k in self.settings.ks:
                 if k <= len(real.latents):
                     fitted, score = real.at(k)
-                    by_k[k] = ScoredProbe(probe=self.raw(fitted), score=score, null=null.at(k)[1] if null else None)
+                    by_k[k] = ScoredProbe(
+                        probe=self.raw(fitted),
+                        score=score,
+                        null=null.at(k)[1] if null else None,
+                        validation_f1=real.validation_f1(k),
+                    )
             yield LevelProbes(
                 concept=probe.concept,
                 level=level,
@@ -154,6 +166,12 @@ class _Ladder:
             score = group.probes.documents.score(scores > 0, self.positive[group.test], group.document[group.test])
             self._made[k] = probe, score
         return self._made[k]
+
+    def validation_f1(self, k: int) -> float:
+        """Of the same probe on the validation documents."""
+        group = self.group
+        scores = group.raw(self.at(k)[0]).scores(group.validation_codes)
+        return f1_of(scores > 0, self.positive[group.validation])
 
     def _ordered(self) -> Int[np.ndarray, " n"]:
         """By weight in the L1 probe; below those with a positive weight, by what they tell alone."""

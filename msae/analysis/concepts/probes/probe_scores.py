@@ -22,23 +22,35 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class Documents:
-    """Which of a sample's documents are for testing, and how often each is drawn in each resample of those."""
+    """Which of a sample's documents are for testing, and how often each is drawn in each resample of those; and which
+    are for validation: what is chosen by a score is chosen on them, since a score that chose is too good."""
 
     is_test: Bool[np.ndarray, " documents"]
+    is_validation: Bool[np.ndarray, " documents"]
     draws: Float[np.ndarray, "resamples documents"]
 
     @classmethod
-    def split(cls, document: Int[np.ndarray, " rows"], test_share: float, resamples: int, seed: int) -> Documents:
-        """The split of the documents that rows are from: as many for testing as `test_share` says, at least one."""
+    def split(
+        cls, document: Int[np.ndarray, " rows"], test_share: float, validation_share: float, resamples: int, seed: int
+    ) -> Documents:
+        """The split of the documents that rows are from, of which there must be three: as many for testing and for
+        validation as the shares say, at least one of either and one that is neither."""
         present = np.flatnonzero(np.bincount(document))
-        n_test = min(max(1, round(test_share * len(present))), max(len(present) - 1, 1))
-        chosen = numpy_stream(seed, "probing/split").permutation(present)[:n_test]
-        is_test = np.zeros(present[-1] + 1, dtype=bool)
-        is_test[chosen] = True
+        n_test = min(max(1, round(test_share * len(present))), len(present) - 2)
+        n_validation = min(max(1, round(validation_share * len(present))), len(present) - n_test - 1)
+        drawn = numpy_stream(seed, "probing/split").permutation(present)
+        is_test, is_validation = np.zeros((2, present[-1] + 1), dtype=bool)
+        is_test[drawn[:n_test]] = True
+        is_validation[drawn[n_test : n_test + n_validation]] = True
         draws = np.zeros((resamples, len(is_test)))
         stream = numpy_stream(seed, "probing/resamples")
         draws[:, is_test] = stream.multinomial(n_test, np.full(n_test, 1 / n_test), size=resamples)
-        return cls(is_test=is_test, draws=draws)
+        return cls(is_test=is_test, is_validation=is_validation, draws=draws)
+
+    @property
+    def is_fitted(self) -> Bool[np.ndarray, " documents"]:
+        """Which are neither for testing nor for validation."""
+        return ~(self.is_test | self.is_validation)
 
     def score(
         self,
@@ -64,6 +76,11 @@ class Documents:
         parts, wholes = self.draws @ part, self.draws @ whole
         some = wholes > 0
         return float((parts[some] / wholes[some]).std(ddof=1)) if some.sum() > 1 else 0.0
+
+
+def f1_of(predicted: Bool[np.ndarray, " rows"], positive: Bool[np.ndarray, " rows"]) -> float:
+    """2 TP / (2 TP + FP + FN); 0 where nothing is predicted and nothing is there."""
+    return float(2 * (predicted & positive).sum() / max(predicted.sum() + positive.sum(), 1))
 
 
 def best_threshold(

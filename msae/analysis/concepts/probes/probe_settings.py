@@ -13,20 +13,22 @@ from msae.core.config import require
 class ProbeSettings:
     """How concepts are probed.
 
-    `test_share`: of the documents, drawn once; everything reported is measured on them and fitted on the others.
-    `min_tokens`, `min_documents`: of a concept in either part, and `min_tokens` of its absence, below which it is left
-    out. `least_f1`: a concept is left out unless the probe on the activations does better. `l2`: the penalty of that
-    probe (see `fit_logistic`); `fit_rows`: rows it is fitted on at most. `l1`: the penalty of the probe on codes that
-    chooses latents, each divided by its mean activation, and `l1_rows` the rows it is fitted on at most, half of either
-    class. `ks`: sizes of the sparse probes reported. `most_latents` and
-    `gain`: a concept's main latents are those of the sparse probes of size 1, 2, … as long as each gains more F1 than
-    `gain`, up to `most_latents`. `separated`: a level separates a concept when its best sparse probe has at least this
-    share of the F1 of the probe on the activations. `resamples`: of the test documents, for standard errors.
-    `null`: whether everything is measured on shifted labels and codes too, which doubles the time. `seed`: of all
-    draws.
+    `test_share`: of the documents, drawn once; everything reported is measured on them. `validation_share`: of all
+    documents, on which is chosen how many latents are main and which size is best. Everything is fitted on the others.
+    `min_tokens`, `min_documents`: of a concept in the part fitted on and the part tested on, and `min_tokens` of its
+    absence, below which it is left out; in the part chosen on, half as many tokens. `least_f1`: a concept is left out
+    unless the probe on the activations does better. `l2`: the penalty of that probe (see `fit_logistic`); `fit_rows`:
+    rows it is fitted on at most. `l1`: the penalty of the probe on codes that chooses latents, each divided by its mean
+    activation, and `l1_rows` the rows it is fitted on at most, half of either class. `ks`: sizes of the sparse probes
+    reported. `most_latents` and `gain`: a concept's main latents are those of the sparse probes of size 1, 2, … as long
+    as each gains more F1 on the validation documents than `gain`, up to `most_latents`. `separated`: a level separates
+    a concept when its best sparse probe has at least this share of the F1 of the probe on the activations. `resamples`:
+    of the test documents, for standard errors. `null`: whether everything is measured on shifted labels and codes too,
+    which doubles the time. `seed`: of all draws.
     """
 
     test_share: float = 0.3
+    validation_share: float = 0.15
     min_tokens: int = 20
     min_documents: int = 3
     least_f1: float = 0.6
@@ -43,7 +45,10 @@ class ProbeSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(0 < self.test_share < 1, "test_share", self.test_share, "a share between 0 and 1")
+        for field in ("test_share", "validation_share"):
+            require(0 < getattr(self, field) < 1, field, getattr(self, field), "a share between 0 and 1")
+        together = self.test_share + self.validation_share
+        require(together < 1, "test_share + validation_share", together, "less than 1: the rest is fitted on")
         for field in ("min_tokens", "min_documents", "fit_rows", "l1_rows", "most_latents"):
             require(getattr(self, field) >= 1, field, getattr(self, field), "at least one")
         for field in ("l1", "l2", "gain"):

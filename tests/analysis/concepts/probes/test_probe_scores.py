@@ -27,7 +27,9 @@ def test_weighted_rows_count_as_that_many():
 
 
 def split(n_documents: int = 4) -> Documents:
-    return Documents(is_test=np.ones(n_documents, bool), draws=np.ones((3, n_documents)))
+    return Documents(
+        is_test=np.ones(n_documents, bool), is_validation=np.zeros(n_documents, bool), draws=np.ones((3, n_documents))
+    )
 
 
 def test_f1_by_hand():
@@ -39,7 +41,7 @@ def test_f1_by_hand():
 
 def test_the_error_is_that_of_other_draws_of_documents():
     draws = np.array([[2.0, 0.0], [0.0, 2.0]])
-    documents = Documents(is_test=np.ones(2, bool), draws=draws)
+    documents = Documents(is_test=np.ones(2, bool), is_validation=np.zeros(2, bool), draws=draws)
     score = documents.score(booleans("1100"), booleans("1001"), np.array([0, 1, 1, 1]))
     assert score.f1 == 0.5
     assert score.error == pytest.approx(np.std([1.0, 0.0], ddof=1))
@@ -47,12 +49,15 @@ def test_the_error_is_that_of_other_draws_of_documents():
 
 def test_documents_are_split_whole_and_the_same_each_time():
     document = np.repeat(np.arange(40), 5)
-    documents = Documents.split(document, 0.3, 50, seed=0)
-    assert documents.is_test.sum() == 12
+    documents = Documents.split(document, 0.3, 0.15, 50, seed=0)
+    assert (documents.is_test.sum(), documents.is_validation.sum(), documents.is_fitted.sum()) == (12, 6, 22)
+    assert not (documents.is_test & documents.is_validation).any()
+    three = Documents.split(np.array([0, 1, 2]), 0.3, 0.15, 50, seed=0)
+    assert (three.is_test.sum(), three.is_validation.sum(), three.is_fitted.sum()) == (1, 1, 1)
     assert (documents.draws.sum(axis=1) == 12).all() and not documents.draws[:, ~documents.is_test].any()
-    again = Documents.split(document, 0.3, 50, seed=0)
+    again = Documents.split(document, 0.3, 0.15, 50, seed=0)
     assert (again.is_test == documents.is_test).all() and (again.draws == documents.draws).all()
-    assert (Documents.split(document, 0.3, 50, seed=1).is_test != documents.is_test).any()
+    assert (Documents.split(document, 0.3, 0.15, 50, seed=1).is_test != documents.is_test).any()
 
 
 def test_labels_are_shifted_within_their_documents():
