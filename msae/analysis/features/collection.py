@@ -27,7 +27,7 @@ from msae.analysis.features.statistics import FEATURES, HISTOGRAMS, FeatureStati
 from msae.analysis.sample import CodeTable, Collected, Origin, Pairs, PairSettings, Rows, TokenText
 from msae.analysis.sample.encode import encode_all
 from msae.analysis.sample.pairs import find_pairs, lift_of
-from msae.analysis.sample.shift import shifted, shifts
+from msae.analysis.sample.shift import shift_bounds, shifted, shifts
 from msae.analysis.tables import Column, TableSpec, make_table
 from msae.core.checked import checked
 from msae.core.config import require
@@ -46,7 +46,11 @@ PAIRS = TableSpec(
     Column("p_b_given_a", pa.float32(), "together / tokens on which a fires"),
     Column("lift", pa.float32(), "together / the number expected if they fired independently"),
     Column("phi", pa.float32(), "Pearson's correlation of firing"),
-    Column("log10_p", pa.float32(), "log10 of an upper bound of the hypergeometric tail of `together`"),
+    Column(
+        "log10_p",
+        pa.float32(),
+        "log10 of an upper bound of the chance of `together`, given how often each fires in each document",
+    ),
     Column(
         "significant",
         pa.bool_(),
@@ -116,7 +120,8 @@ def collect(
             advance(block.stop - block.first)
     null = shifted(codes, origin, seed=settings.seed, scratch=scratch)
     nulls = shifts(codes, origin, null, seed=settings.seed, scratch=scratch)
-    pairs = find_pairs(codes, level_of, settings.pairs, null=nulls, progress=progress)
+    bounds, _ = shift_bounds(origin)
+    pairs = find_pairs(codes, level_of, settings.pairs, bounds=bounds, null=nulls, progress=progress)
     features = statistics.features(level_of, settings.pairs.min_tokens, text)
     chosen = Picked(**{n: np.concatenate([getattr(p, n) for p in picked]) for n in ("latent", "band", "rank", "place")})
     examples = example_columns(chosen, codes, origin, text, settings.examples.reach)

@@ -1,7 +1,7 @@
 """Parent → child edges between bands: c hardly ever fires without p.
 
-    P(p | c) ≥ `conditional`, and together more often than chance has it (hypergeometric, at a false discovery rate over
-    all pairs of latents that fire often enough, within bands and across; the cut is calibrated on shifted codes)
+    P(p | c) ≥ `conditional`, and together more often than chance has it within documents (at a false discovery rate
+    over all pairs of latents that fire often enough, within bands and across; the cut is calibrated on shifted codes)
 
 p lies in an inner band, c in any later one. All edges are kept: a latent may have several parents, and a grandparent is
 one of them.

@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from jaxtyping import Float, Int
 
 from msae.analysis.sample import CodeTable, Origin
+from msae.analysis.sample.strata import counts_within
 
 BLOCK_LATENTS = 256
 
@@ -32,14 +33,8 @@ class TokenTypes:
     def of(cls, codes: CodeTable, origin: Origin) -> TokenTypes:
         """Those of a sample."""
         ids, of_row, total = np.unique(origin.token_id, return_inverse=True, return_counts=True)
-        parts = []
-        for latents in codes.latent_blocks():
-            start = codes.latent_start[latents.start : latents.stop + 1]
-            local = np.repeat(np.arange(latents.stop - latents.start), np.diff(start))
-            types = of_row[codes.row[int(start[0]) : int(start[-1])]]
-            ones = np.ones(len(types), np.int64)
-            parts.append(sp.csr_matrix((ones, (local, types)), shape=(latents.stop - latents.start, len(ids))))
-        return cls(counts=sp.vstack(parts, format="csr"), total=total, of_row=of_row.astype(np.int32))
+        counts = counts_within(codes, of_row, len(ids))
+        return cls(counts=counts, total=total, of_row=of_row.astype(np.int32))
 
     def expected_together(self) -> Iterator[tuple[slice, Float[np.ndarray, "block latents"]]]:
         """For blocks of latents, on how many tokens each is expected to fire together with every latent."""

@@ -49,7 +49,11 @@ TREE = TableSpec(
         "P(parent | child) - P(parent | no child): how much more often the parent fires when the child does",
     ),
     Column("lift", pa.float32(), "together / the number expected if they fired independently"),
-    Column("log10_p", pa.float32(), "log10 of an upper bound of the hypergeometric tail of `together`"),
+    Column(
+        "log10_p",
+        pa.float32(),
+        "log10 of an upper bound of the chance of `together`, given how often each fires in each document",
+    ),
     Column("decoder_cosine", pa.float32(), "cosine of the two decoder directions"),
     Column(
         "activation_correlation",

@@ -68,7 +68,9 @@ class Levelled(ABC):
     @cached_property
     def null_pairs(self) -> Pairs:
         """The pairs kept of `second_null_codes`, by the same rule and the same cut."""
-        return find_pairs(self.second_null_codes, self.level_of, self.pair_settings, cut=self.pairs.cut)
+        bounds, _ = shift_bounds(self.origin)
+        settings, cut = self.pair_settings, self.pairs.cut
+        return find_pairs(self.second_null_codes, self.level_of, settings, bounds=bounds, cut=cut)
 
 
 @dataclass(frozen=True, kw_only=True)

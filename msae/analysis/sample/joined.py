@@ -20,7 +20,7 @@ from msae.analysis.sample.collected import Levelled
 from msae.analysis.sample.encode import encode_all
 from msae.analysis.sample.origin import Origin, Rows
 from msae.analysis.sample.pairs import PairSettings, find_pairs
-from msae.analysis.sample.shift import shifted, shifts
+from msae.analysis.sample.shift import shift_bounds, shifted, shifts
 from msae.core.config import require
 from msae.core.errors import ConfigError, MismatchError
 from msae.sae.autoencoder import SparseAutoencoder
@@ -72,7 +72,8 @@ def join_saes(
     origin = Origin.of(rows, n_rows)
     null = shifted(codes, origin, seed=seed, scratch=scratch)
     nulls = shifts(codes, origin, null, seed=seed, scratch=scratch)
-    pairs = find_pairs(codes, level_of, pair_settings, null=nulls, progress=progress)
+    bounds, _ = shift_bounds(origin)
+    pairs = find_pairs(codes, level_of, pair_settings, bounds=bounds, null=nulls, progress=progress)
     return JoinedCodes(
         codes=codes,
         null_codes=null,

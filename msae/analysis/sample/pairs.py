@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 
 from msae.analysis.sample.code_table import CodeTable
 from msae.analysis.sample.significance import calibrated_cut, log_cut, log_tail
+from msae.analysis.sample.strata import Strata
 from msae.core.config import require
 from msae.core.errors import MismatchError
 from msae.core.progress import bar
@@ -28,8 +29,9 @@ ENOUGH_FALSE, MOST_NULLS = 20, 8
 class PairSettings:
     """Which pairs are tested and kept.
 
-    Tested: all pairs of latents that fire on at least `min_tokens` rows each. Notable: fire together on at least
-    `min_together` rows and z = (together − expected) / √expected ≥ 3 (other pairs count as tests with p = 1).
+    Tested: all pairs of latents that fire on at least `min_tokens` rows each, against what chance gives within
+    documents (`strata`). Notable: fire together on at least `min_together` rows, and 3 standard deviations more often
+    than chance has it (other pairs count as tests with p = 1).
     Kept: notable pairs that are among the `partners` with the largest phi that one of the two has in the other's
     level, or that are significant (at the false discovery rate `fdr`) with a conditional probability of at least
     `conditional` in one direction.
@@ -90,11 +92,14 @@ def find_pairs(
     level_of: Int[np.ndarray, " d_sae"],
     settings: PairSettings,
     *,
+    bounds: Int[np.ndarray, " bounds"] | None = None,
     null: Callable[[int], CodeTable] | None = None,
     cut: float | None = None,
     progress: bool = False,
 ) -> Pairs:
     """Count every pair, test every pair, keep what `settings` says.
+
+    `bounds`: where the documents begin within which chance is taken, and the last ends; None takes the whole for one.
 
     Significant is what lies beyond `cut`. Without one it is that of Benjamini–Hochberg at `fdr`, which holds for tokens
     that are independent, and with `null` (its n-th draw: the codes, shifted) one at which their pairs number at most
@@ -103,11 +108,12 @@ def find_pairs(
     """
     eligible = codes.counts >= settings.min_tokens
     n_tests = int(eligible.sum()) * (int(eligible.sum()) - 1) // 2
+    strata = Strata.of(codes, np.array([0, codes.n_rows]) if bounds is None else bounds)
     kept: list[tuple[np.ndarray, ...]] = []
     tested: list[np.ndarray] = []
     with bar("count pairs", codes.d_sae, shown=progress) as advance:
         for latents, counts in count_together(codes):
-            a, b, together, log_p = _notable(codes, eligible, latents, counts, settings)
+            a, b, together, log_p = _notable(codes, strata, eligible, latents, counts, settings)
             tested.append(log_p[a < b])
             phi = phi_of(together, codes.counts[a], codes.counts[b], codes.n_rows)
             smaller = np.minimum(codes.counts[a], codes.counts[b])
@@ -120,7 +126,7 @@ def find_pairs(
     if cut is None:
         cut = log_cut(all_log_p, n_tests, settings.fdr)
         if null is not None and cut > -np.inf:
-            cut = _calibrated(all_log_p, n_tests, null, settings)
+            cut = _calibrated(all_log_p, n_tests, strata, null, settings)
     a, b, together, phi, log_p, best = (np.concatenate(columns) for columns in zip(*kept, strict=True))
     keep = best | (log_p <= cut)
     low, high = np.minimum(a, b)[keep], np.maximum(a, b)[keep]
@@ -139,36 +145,45 @@ def find_pairs(
     )
 
 
-def _calibrated(log_p: np.ndarray, n_tests: int, null: Callable[[int], CodeTable], settings: PairSettings) -> float:
+def _calibrated(
+    log_p: np.ndarray, n_tests: int, strata: Strata, null: Callable[[int], CodeTable], settings: PairSettings
+) -> float:
     drawn, cut = np.empty(0), -np.inf
     for n in range(MOST_NULLS):
-        drawn = np.concatenate([drawn, _all_log_p(null(n), settings)])
+        drawn = np.concatenate([drawn, _all_log_p(null(n), strata, settings)])
         cut = calibrated_cut(log_p, drawn, n_tests, settings.fdr, n + 1)
         if (drawn <= cut).sum() >= ENOUGH_FALSE:
             break
     return cut
 
 
-def _all_log_p(codes: CodeTable, settings: PairSettings) -> Float[np.ndarray, " pairs"]:
-    """Of all notable pairs."""
+def _all_log_p(codes: CodeTable, strata: Strata, settings: PairSettings) -> Float[np.ndarray, " pairs"]:
+    """Of all notable pairs of shifted codes; `strata`: of the codes, which shifts leave as they are."""
     eligible, found = codes.counts >= settings.min_tokens, [np.empty(0)]
     for latents, counts in count_together(codes):
-        a, b, _, log_p = _notable(codes, eligible, latents, counts, settings)
+        a, b, _, log_p = _notable(codes, strata, eligible, latents, counts, settings)
         found.append(log_p[a < b])
     return np.concatenate(found)
 
 
 def _notable(
-    codes: CodeTable, eligible: np.ndarray, latents: slice, counts: sp.csr_matrix, settings: PairSettings
+    codes: CodeTable,
+    strata: Strata,
+    eligible: np.ndarray,
+    latents: slice,
+    counts: sp.csr_matrix,
+    settings: PairSettings,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Latent a, latent b, rows together, log p of the block's notable pairs (both orders of a pair inside it)."""
     a = np.repeat(np.arange(latents.start, latents.stop), np.diff(counts.indptr))
     b, together = counts.indices.astype(np.int64), counts.data.astype(np.int64)
-    expected = codes.counts[a] * codes.density[b]
-    keep = (together >= settings.min_together) & (together - expected >= NOTABLE_Z * np.sqrt(expected))
-    keep &= (a != b) & eligible[a] & eligible[b]
+    keep = (together >= settings.min_together) & (a != b) & eligible[a] & eligible[b]
     a, b, together = a[keep], b[keep], together[keep]
-    return a, b, together, log_tail(together, codes.counts[a], codes.counts[b], codes.n_rows)
+    expected, variance = strata.chance(latents, a, b)
+    keep = together - expected >= NOTABLE_Z * np.sqrt(variance)
+    keep &= together > expected * (1 + 1e-9)
+    a, b, together = a[keep], b[keep], together[keep]
+    return a, b, together, log_tail(together, expected[keep], variance[keep])
 
 
 def phi_of(together: np.ndarray, n_a: np.ndarray, n_b: np.ndarray, n_rows: int) -> Float[np.ndarray, " pairs"]:

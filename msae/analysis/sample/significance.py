@@ -1,35 +1,31 @@
-"""Do two latents fire together by chance? A hypergeometric tail, and the cut on it at a false discovery rate.
+"""Do two latents fire together by chance? A bound of the tail, and the cut on it at a false discovery rate.
 
-The tail takes tokens for independent, which they are not: a document's are alike. So the rate at which it is cut is not
-the rate of what is false, unless the cut is calibrated on codes of which nothing is true (`calibrated_cut`).
+The tail takes the rows of a document for independent, which they are not: latents fire in runs. So the rate at which it
+is cut is not the rate of what is false, unless the cut is calibrated on codes of which nothing is true
+(`calibrated_cut`).
 """
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.special import gammaln
 
 
 def log_tail(
     together: Int[np.ndarray, " pairs"],
-    n_a: Int[np.ndarray, " pairs"],
-    n_b: Int[np.ndarray, " pairs"],
-    n_rows: int,
+    expected: Float[np.ndarray, " pairs"],
+    variance: Float[np.ndarray, " pairs"],
 ) -> Float[np.ndarray, " pairs"]:
-    """An upper bound of log P(X ≥ together), X hypergeometric: two latents that fire on n_a and n_b of n_rows rows.
+    """An upper bound of log P(X ≥ together), X the rows on which two latents fire together by chance (`strata`).
 
-    The ratio r of successive terms falls as X grows, so the tail is at most its first term / (1 − r). Above the mean
-    the bound exceeds the tail by a factor of about 1 + 1/z² (z: standard deviations above the mean), so it can only
-    make a pair look less significant than it is; at or below the mean it is 0 (a probability of one).
+    X is a sum of hypergeometric numbers, which are sums of independent ones of 0 and 1 (Vatutin & Mikhailov 1982), so
+    Bennett's inequality (1962) holds: with t = together − E, log P ≤ −V h(t / V), h(u) = (1 + u) log(1 + u) − u. At or
+    below the mean the bound is 0 (a probability of one).
     """
-    k, a, b = (np.asarray(counts, dtype=np.float64) for counts in (together, n_a, n_b))
-    neither = n_rows - a - b + k
-    term = _log_choose(a, k) + _log_choose(n_rows - a, b - k) - _log_choose(np.full_like(a, n_rows), b)
-    ratio = (a - k) * (b - k) / ((k + 1) * (neither + 1))
-    above = ratio < 1
-    bound = term - np.log1p(-np.where(above, ratio, 0.0))
-    return np.where(above & (k * n_rows > a * b), np.minimum(bound, 0.0), 0.0)
+    above = np.maximum(together - expected, 0.0)
+    spread = np.maximum(variance, 1e-12)
+    u = above / spread
+    return np.where(above > 1e-9 * np.maximum(expected, 1.0), -spread * ((1 + u) * np.log1p(u) - u), 0.0)
 
 
 def log_cut(log_p: Float[np.ndarray, " pairs"], n_tests: int, rate: float) -> float:
@@ -62,7 +58,3 @@ def calibrated_cut(
     false = np.searchsorted(np.sort(null_log_p), found, side="right")
     passed = np.flatnonzero(false + (false > 0) <= rate * n_nulls * so_far)
     return float(found[passed[-1]]) if len(passed) else -np.inf
-
-
-def _log_choose(n: np.ndarray, k: np.ndarray) -> np.ndarray:
-    return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
