@@ -275,7 +275,8 @@ def _never_trained_on(sae: SparseAutoencoder, store: ActivationStore, tokens: in
 
 def _which_rows(run: Run, store: ActivationStore, rows: ActivationStore) -> str:
     """Whether the SAE was trained on the rows, for the reader."""
-    of_run = store.fingerprint == run.store_fingerprint
+    kept, trained = (text.partition(" ")[0] for text in (store.fingerprint, run.store_fingerprint))
+    of_run = kept == trained  # what stands behind them says which rows are left out
     if run.adopted:
         return f"Measured on {rows.path}; which text the SAE was trained on is not known."
     if rows.manifest.context_rows:

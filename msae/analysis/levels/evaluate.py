@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from msae.activations.source import ActivationSource, ContextBatch, PatchableSource, rows_kept
