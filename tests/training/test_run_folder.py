@@ -237,6 +237,17 @@ def test_one_sae_is_not_trained_under_two_names(store, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture
+def fresh_wandb():
+    """wandb reads its settings once a process: here anew before and after."""
+    import wandb
+
+    wandb.teardown()
+    yield
+    wandb.teardown()
+
+
+@pytest.mark.usefixtures("fresh_wandb")
 def test_weights_and_biases_without_a_login_is_refused_before_anything_is_made(store, tmp_path, monkeypatch):
     monkeypatch.delenv("WANDB_MODE", raising=False)
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
@@ -247,6 +258,7 @@ def test_weights_and_biases_without_a_login_is_refused_before_anything_is_made(s
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("fresh_wandb")
 def test_a_run_that_is_gone_on_with_stays_one_run_in_weights_and_biases(store, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         stop_at(patch, 12)
