@@ -66,7 +66,7 @@ def test_train_stop_resume_evaluate_analyze(case, store, tmp_path, monkeypatch):
         "sys.argv", ["msae", "export-html", str(run.path), "--top", "2", "--out", str(tmp_path / "html")]
     )
     main()
-    assert case[0] in (tmp_path / "html" / "index.html").read_text()
+    assert case[0] in (tmp_path / "html" / "run.html").read_text()
 
 
 @pytest.mark.parametrize("name", ACTIVATION_FNS)

@@ -1,7 +1,8 @@
 """The texts of a sample, put together again from its tokens, and the rows that hold each of their bytes.
 
-A store sets whole contexts aside in its holdout; their tokens are put back between its own, so that a document is whole
-where it was harvested. What neither has, such as a special token, ends a piece of text and begins another.
+A store sets whole contexts aside in its holdout; the tokens of one are put back between those of the other, so that a
+document is whole where it was harvested. What neither has, such as a special token, ends a piece of text and begins
+another.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int
 
+from msae.activations.manifest import MANIFEST
 from msae.activations.store import ActivationStore, RowTokens
 from msae.analysis.sample import Rows, TokenText
 from msae.core.config import require
@@ -74,17 +76,26 @@ def pieces(rows: Rows, n_rows: int, text: TokenText) -> Iterator[Piece]:
 def _all_tokens(
     rows: Rows, n_rows: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Bool[np.ndarray, " tokens"]]:
-    """Token id, document, offset and row of the sample's tokens and of those of its documents in the holdout, and
-    whether each begins a context (False where contexts are unknown)."""
+    """Token id, document, offset and row of the sample's tokens and of those of its documents that lie in the holdout,
+    or, of a holdout, in its store; and whether each begins a context (False where contexts are unknown)."""
     own = rows.tokens(0, n_rows)
-    holdout = rows.holdout if isinstance(rows, ActivationStore) else None
-    parts = [own, *([holdout.tokens(0, holdout.n_rows)] if holdout is not None and holdout.n_rows else [])]
+    rest = _rest(rows)
+    parts = [own, *([rest.tokens(0, rest.n_rows)] if rest is not None and rest.n_rows else [])]
     columns = [_column(parts, name) for name in ("token_id", "document", "offset")]
     opens = np.concatenate([_opens(part) for part in parts])
     row = np.concatenate([np.arange(n_rows), np.full(len(opens) - n_rows, NOT_A_ROW)])
     order = np.lexsort((columns[2], columns[1]))
     token_id, document, offset = (column[order] for column in columns)
     return token_id, document, offset, row[order], opens[order]
+
+
+def _rest(rows: Rows) -> ActivationStore | None:
+    """A store's holdout, a holdout's store."""
+    if not isinstance(rows, ActivationStore):
+        return None
+    if not rows.manifest.context_rows:
+        return rows.holdout
+    return ActivationStore.open(rows.path.parent) if (rows.path.parent / MANIFEST).is_file() else None
 
 
 def _column(tokens: list[RowTokens], name: str) -> np.ndarray:

@@ -53,6 +53,21 @@ def test_the_contexts_a_store_holds_out_complete_its_texts(harvested):
     assert set(offsets.tolist()) <= {0, 1, 2} and len(defs) > 0
 
 
+def test_the_contexts_of_a_holdout_are_read_with_their_stores_around_them(harvested):
+    """The texts are the same from either side: what one has as rows, the other has not."""
+    store, text = harvested.store, harvested.text
+    holdout = store.holdout
+    own, rest = list(pieces(store, store.n_rows, text)), list(pieces(holdout, holdout.n_rows, text))
+    whole = {(piece.document, piece.offset): piece for piece in own}
+    assert rest and sum(int((piece.row >= 0).sum()) for piece in rest) == holdout.n_rows
+    for piece in rest:
+        if (same := whole.get((piece.document, piece.offset))) is not None:
+            assert same.text == piece.text and ((same.row >= 0) ^ (piece.row >= 0)).all()
+    assert any((piece.document, piece.offset) in whole for piece in rest)
+    labels = label_text(holdout, holdout.n_rows, text)
+    assert {concept.family for concept in labels.concepts} >= {"Python"}
+
+
 def contexts_of(rows, size: int):
     """The same rows, read in contexts of `size` tokens."""
     tokens = rows.tokens(0, rows.n_rows)
