@@ -28,7 +28,7 @@ docs: install ## build the documentation in build/docs; open its index.html
 	NO_MKDOCS_2_WARNING=1 $(RUN)/python -m mkdocs build --strict
 
 example: install ## write the example dashboard in dashboards/demo anew, from the run of `make demo`
-	$(RUN)/msae export-html runs/demo --top 44 --few-files --out dashboards/demo
+	$(RUN)/msae export-html runs/demo --top 36 --few-files --out dashboards/demo
 
 test: install ## the default tests
 	$(RUN)/python -m pytest $(PARALLEL)

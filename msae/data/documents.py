@@ -12,10 +12,9 @@ import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
-
-import numpy as np
 
 from msae.core.checked import checked
 from msae.core.config import require
@@ -216,7 +215,7 @@ def _describe(kind: str, globs: Iterable[str | Path], paths: list[Path]) -> str:
 def _document(name: str, text: Any, where: str, nulls: Nulls = "refuse") -> Document | None:
     if text is None and nulls == "skip":
         return None
-    if isinstance(text, list | np.ndarray) and _are_token_ids(text):
+    if _are_token_ids(text):
         return Document(name, "", tuple(int(token_id) for token_id in text))
     if not isinstance(text, str):
         skip = ", or leave them out with nulls='skip'" if text is None else ""
@@ -227,8 +226,15 @@ def _document(name: str, text: Any, where: str, nulls: Nulls = "refuse") -> Docu
     return Document(name, text)
 
 
-def _are_token_ids(values: list[Any] | np.ndarray) -> bool:
-    return all(isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 0 for value in values)
+def _are_token_ids(values: Any) -> bool:
+    """Whether it is a list or an array of whole numbers from 0 on. NumPy's are `Integral` too, and are not imported."""
+    if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__len__"):
+        return False
+    return all(_is_token_id(value) for value in values)
+
+
+def _is_token_id(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= 0
 
 
 def _require_nulls(nulls: str) -> None:

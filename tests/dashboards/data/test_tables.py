@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from msae.core.errors import CheckpointError, EvaluationError
+from msae.core.errors import CheckpointError, MsaeError
 from msae_dashboards.data import sorted_table
 from msae_dashboards.data.sorted_table import SortedTable
 from msae_dashboards.data.tables import MissingTableError, RunTables
@@ -105,5 +105,5 @@ def test_what_is_no_run_is_refused(tmp_path) -> None:
 def test_a_record_that_was_altered_says_what_it_lacks(demo_run, tmp_path, content, says):
     shutil.copytree(demo_run.path, tmp_path / "run")
     (tmp_path / "run" / "results" / "analysis.json").write_text(content)
-    with pytest.raises(EvaluationError, match=says):
+    with pytest.raises(MsaeError, match=says):
         _ = RunTables(tmp_path / "run").analysis()["tree"]["edges"]

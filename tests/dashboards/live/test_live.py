@@ -179,8 +179,8 @@ from msae_dashboards.app.server import make_local_server
 server = make_local_server(sys.argv[1], port=0)
 reader = threading.Thread(target=server.dashboard.live.read, args=("def main(argv):",), daemon=True)
 reader.start()
-print(server.server_port, flush=True)
 try:
+    print(server.server_port, flush=True)  # from here on an interrupt may come
     server.serve_forever()
 except KeyboardInterrupt:
     pass

@@ -60,13 +60,12 @@ def _around(order: Sequence[tuple[int, int]], chosen: Address, level: str) -> li
 
 
 def states(visit: Visit, latents: Sequence[int]) -> Iterable[Address]:
-    """The list of every level, and the pairs at its beginning whose parent or child is among `latents`."""
+    """The list of every level, and the first of the pairs whose parent or child is among `latents`."""
     for level in sorted(set(pairs.tested(visit.tables)["parent_level"].to_pylist())):
         yield Address(page="absorption", query={"level": str(level)})
     among = set(latents)
-    for parent, child in ranked(visit)[: pairs.SHOWN]:
-        if parent in among or child in among:
-            yield Address(page="absorption", latent=parent, query={"child": str(child)})
+    for parent, child in [pair for pair in ranked(visit) if among.intersection(pair)][: pairs.SHOWN]:
+        yield Address(page="absorption", latent=parent, query={"child": str(child)})
 
 
 PAGE = Page(
