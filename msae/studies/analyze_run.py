@@ -141,7 +141,7 @@ def analyze_run(
         of_concepts, more_notes = _concepts(collected, given, n_labelled, progress)
         results |= of_concepts
         tree, absorption = results["tree"].tables["tree"], results["absorption"].tables.get("absorption")
-        if nest := measure_texts(collected, tree, absorption):
+        if nest := measure_texts(collected, tree, absorption, progress=progress):
             results["nest"] = nest
         sample = {
             "store": str(rows.path),

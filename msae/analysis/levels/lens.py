@@ -32,19 +32,6 @@ class LevelLens:
     choice: Int[np.ndarray, "views tokens"]
     following: Int[np.ndarray, " tokens"]
 
-    @property
-    def gain(self) -> Float[np.ndarray, "levels tokens"]:
-        """Nats that each level takes off the loss of the level before; the first level, off that of the bias alone."""
-        return self.loss[:-2] - self.loss[1:-1]
-
-    @property
-    def right(self) -> Float[np.ndarray, " views"]:
-        """The share of first choices that do follow, of every view; NaN where no token follows another."""
-        there = self.following >= 0
-        if not there.any():
-            return np.full(len(self.choice), np.nan)
-        return (self.choice[:, there] == self.following[there]).mean(axis=1)
-
 
 @torch.no_grad()
 def level_lens(source: PatchableSource, sae: SparseAutoencoder, text: str, *, force: bool = False) -> LevelLens:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from msae.analysis.sample import Collected, Origin, TokenText
 from msae.analysis.sample.code_table import evenly
 from msae.analysis.tables import WORD, Column, TableSpec, by_column, make_table
 from msae.core.errors import EvaluationError
+from msae.core.progress import bar
 from msae.core.rng import numpy_stream
 from msae.sae.autoencoder import SparseAutoencoder
 
@@ -140,17 +142,21 @@ def read_at_every_level(
     return ReadText(reading=reading, size=size, lens=seen)
 
 
-def measure_texts(collected: Collected, tree: pa.Table, absorption: pa.Table | None) -> Result | None:
+def measure_texts(
+    collected: Collected, tree: pa.Table, absorption: pa.Table | None, *, progress: bool = False
+) -> Result | None:
     """Tables ``nest`` and ``nest_levels`` of the sample's own model and text; None where there is no model."""
     source, text = collected.source, collected.text
     if text is None or not isinstance(source, TransformerLensSource):
         return None
     kin, sae = Kin.of(tree, absorption), collected.sae
-    looked_at = [
-        (document, passage, read)
-        for document, passage in windows(collected.origin, text)
-        if (read := _read(source, sae, passage)) is not None
-    ]
+    found = list(windows(collected.origin, text))
+    looked_at = []
+    with bar("read texts", len(found), shown=progress) as advance:
+        for document, passage in found:
+            if (read := _read(source, sae, passage)) is not None:
+                looked_at.append((document, passage, read))
+            advance(1)
     drawn = [threads(read.fired, kin.parents, kin.absorbed) for _, _, read in looked_at]
     rows: list[dict[str, Any]] = []
     for number, (place, why) in enumerate(chosen(drawn)):
@@ -167,6 +173,19 @@ def measure_texts(collected: Collected, tree: pa.Table, absorption: pa.Table | N
         **{f"{name}_{row['level']}": row[name] for row in levels for name in ("inside", "null_inside")},
     }
     return Result(tables=tables, summary=summary)
+
+
+def gains(losses: Sequence[float]) -> list[float]:
+    """Nats that each level takes off the loss of the level before; the first level, off that of the bias alone.
+    `losses`: of a token, as in table ``nest``."""
+    return [before - after for before, after in pairwise(losses[:-1])]
+
+
+def right_shares(rows: Sequence[Mapping[str, Any]]) -> list[float]:
+    """The share of first choices that do follow, of the bias alone, every level and the model, over the rows of table
+    ``nest`` that have a next token; empty where none has."""
+    told = [row["right"] for row in rows if row["right"] is not None]
+    return [sum(view) / len(told) for view in zip(*told, strict=True)]
 
 
 def windows(origin: Origin, text: TokenText) -> Iterator[tuple[str, str]]:

@@ -54,20 +54,6 @@ def test_every_token_has_its_place_and_the_last_of_a_context_no_next_one(source,
     assert all(lens.following[place] == ids[place + 1] for place in range(n) if place not in ends)
 
 
-def test_gains_add_up_to_what_all_levels_gain_over_the_bias_alone(source, sae) -> None:
-    lens = level_lens(source, sae, TEXT)
-    assert lens.gain.shape == (3, lens.loss.shape[1])
-    assert lens.gain.sum(axis=0) == pytest.approx(lens.loss[0] - lens.loss[3], rel=1e-4, nan_ok=True)
-
-
-def test_the_share_of_right_choices_is_counted_where_a_token_follows(source, sae) -> None:
-    lens = level_lens(source, sae, TEXT)
-    there = lens.following >= 0
-    by_hand = [(row[there] == lens.following[there]).mean() for row in lens.choice]
-    assert lens.right == pytest.approx(by_hand)
-    assert np.isnan(level_lens(source, sae, "a").right).all()
-
-
 def test_a_model_without_a_head_has_no_lens(source, sae, monkeypatch) -> None:
     monkeypatch.setattr(type(source), "has_language_head", property(lambda self: False))
     with pytest.raises(EvaluationError, match="no lens"):

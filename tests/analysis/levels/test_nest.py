@@ -9,7 +9,19 @@ import torch
 from msae.analysis.hierarchy.threads import NEW, Hole, Threads, threads
 from msae.analysis.interventions.prompt import PromptReading
 from msae.analysis.levels import nest
-from msae.analysis.levels.nest import KEPT, MISSES, PLAIN, SPLITS, Kin, ReadText, chosen, read_at_every_level, windows
+from msae.analysis.levels.nest import (
+    KEPT,
+    MISSES,
+    PLAIN,
+    SPLITS,
+    Kin,
+    ReadText,
+    chosen,
+    gains,
+    read_at_every_level,
+    right_shares,
+    windows,
+)
 from msae.analysis.sample import token_text
 from msae.analysis.sample.origin import Origin
 from msae.sae.codes import SparseCodes
@@ -106,3 +118,15 @@ def test_rows_have_the_codes_in_order_of_contribution_and_what_the_lens_says(gpt
         assert row["contributions"] == pytest.approx([float(sizes[latent]) for latent in row["latents"]], rel=1e-5)
     assert all(len(row["losses"]) == len(row["choices"]) == len(row["right"]) == 5 for row in rows[:-1])
     assert rows[-1]["losses"] is None and rows[-1]["right"] is None and len(rows[-1]["choices"]) == 5
+
+
+def test_gains_and_shares_of_right_choices_are_those_of_the_lens(gpt2, toys) -> None:
+    source, sae = gpt2(), toys.random_sae(24, (4, 12, 40))
+    read = read_at_every_level(source, sae, "a cat sat on a mat")
+    rows, lens = read.rows(token_text(source.tokenizer)), read.lens
+    there = lens.following >= 0
+    assert right_shares(rows) == pytest.approx([(row[there] == lens.following[there]).mean() for row in lens.choice])
+    for token, row in enumerate(rows[:-1]):
+        assert gains(row["losses"]) == pytest.approx(lens.loss[:3, token] - lens.loss[1:4, token])
+        assert sum(gains(row["losses"])) == pytest.approx(lens.loss[0, token] - lens.loss[3, token], rel=1e-4)
+    assert right_shares(rows[-1:]) == []

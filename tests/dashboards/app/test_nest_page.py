@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from msae.analysis.levels.nest import right_shares
 from msae_dashboards.address import Address
 from msae_dashboards.data.tables import RunTables
 from msae_dashboards.pages import NEST
-from msae_dashboards.pages.nest.shown import absorbing_pairs, right
+from msae_dashboards.pages.nest.shown import absorbing_pairs
 from msae_dashboards.view.figures import share
 from msae_dashboards.view.html import write
 from tests.dashboards.conftest import serving
@@ -41,7 +42,7 @@ def test_every_token_stands_over_its_strongest_latent_of_every_level(site, open_
             kind = token.locator(f".cell:has(b:text-is('{latent}'))").get_attribute("class").split()[1]
             inside = parents.get(latent, set()) & set(row["latents"])
             assert kind == ("outer" if level[latent] == 0 else "inside" if inside else "new")
-    shares = " / ".join(share(each, 0) for each in right(rows)[:-1])
+    shares = " / ".join(share(each, 0) for each in right_shares(rows)[1:-1])
     assert shares in page.locator(".nest-text").inner_text()
 
 

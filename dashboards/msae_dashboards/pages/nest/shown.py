@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
 
 from msae.analysis.hierarchy.threads import NEW, Hole, Threads, threads
+from msae.analysis.levels.nest import gains
 from msae_dashboards.address import absorption_href, feature_href
 from msae_dashboards.data.feature_index import FeatureIndex
 from msae_dashboards.data.tables import RunTables
@@ -64,12 +64,6 @@ def absorbing_pairs(tables: RunTables) -> dict[int, dict[int, dict[str, Any]]]:
     if not tables.has("absorption"):
         return {}
     return tables.made("absorption", "absorbing-by-child", _by_child)
-
-
-def right(rows: Sequence[Mapping[str, Any]]) -> list[float]:
-    """The share of tokens followed by what each view says, the levels' and the model's; empty without a lens."""
-    told = [row["right"][1:] for row in rows if row["right"] is not None]
-    return [sum(column) / len(told) for column in zip(*told, strict=True)] if told else []
 
 
 def _by_child(table: pa.Table) -> dict[int, dict[int, dict[str, Any]]]:
@@ -130,10 +124,7 @@ def _said(row: Mapping[str, Any]) -> list[tuple[str, bool | None]]:
 
 
 def _gains(row: Mapping[str, Any], n_levels: int) -> list[float | None]:
-    losses = row["losses"]
-    if losses is None:
-        return [None] * n_levels
-    return [before - after for before, after in pairwise(losses[: n_levels + 1])]
+    return [None] * n_levels if row["losses"] is None else list(gains(row["losses"]))
 
 
 def _meaning(row: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msae.analysis.levels.nest import NEST, NEST_LEVELS
+from msae.analysis.levels.nest import NEST, NEST_LEVELS, right_shares
 from msae_dashboards.address import Address
 from msae_dashboards.data.tables import RunTables
 from msae_dashboards.pages.nest import shown
@@ -32,7 +32,7 @@ def render(visit: Visit) -> Content:
 
 def said(rows: list[dict[str, Any]]) -> Content:
     """How often every level is right about the next token of this text."""
-    found = shown.right(rows)
+    found = right_shares(rows)[1:]
     if not found:
         return None
     levels = " / ".join(share(each, 0) for each in found[:-1])

@@ -21,7 +21,7 @@ def _nest(node: nodes.Nest, write: Writer) -> Markup:
     told = any(gain is not None for token in node.tokens for gain in token.gains)
     slider = _slider(node) if told and node.n_levels > 1 else Markup("")
     lines = [_line(node, line, write) for line in _lines(node.tokens)]
-    return tag("div", slider, *lines, class_="nest", role="group", aria_label=node.label)
+    return tag("div", slider, *lines, class_="nest", role="group", aria_label=node.label, data_full=str(FULL))
 
 
 def _slider(node: nodes.Nest) -> Markup:
