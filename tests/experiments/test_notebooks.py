@@ -38,8 +38,10 @@ def test_it_runs_at_a_tiny_size(path, shared):
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.insert(0, nbformat.v4.new_code_cell("%reset -f"))
     client = nbclient.NotebookClient(notebook, timeout=600, km=shared)
-    client.execute()
-    client.kc.stop_channels()
+    try:
+        client.execute()
+    finally:
+        client.kc.stop_channels()  # open ones would be another test's warning
     assert_executed(notebook)
 
 
