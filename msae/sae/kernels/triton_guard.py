@@ -33,6 +33,18 @@ def verdict(sae: SparseAutoencoder) -> bool | None:
     return _verdicts.get(_key(sae))
 
 
+@contextlib.contextmanager
+def _full_precision() -> Iterator[None]:
+    """Products in float32, also where TensorFloat-32 is chosen for those of torch."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@_full_precision()
 def compared(
     triton: SparseKernel,
     sae: SparseAutoencoder,
@@ -44,17 +56,6 @@ def compared(
 
     The verdict is kept for the process, but for a batch whose loss is not finite, which says nothing.
     """
-    with _full_precision():
-        return _compared(triton, sae, x, objective, target)
-
-
-def _compared(
-    triton: SparseKernel,
-    sae: SparseAutoencoder,
-    x: Float[Tensor, "batch d_in"],
-    objective: Objective,
-    target: Float[Tensor, "_ _"] | None,
-) -> StepResult:
     expected = SparseKernel().step(sae, x, objective, target)
     gradients = _gradients(sae)
     if not torch.isfinite(expected.losses.total):
@@ -135,17 +136,6 @@ def _wrong_update(sae: SparseAutoencoder) -> str:
 def _key(sae: SparseAutoencoder) -> tuple[str, ...]:
     """What another loop may be compiled for."""
     return str(sae.device), type(sae.activation_fn).__name__, str(sae.d_in), str(sae.d_sae)
-
-
-@contextlib.contextmanager
-def _full_precision() -> Iterator[None]:
-    """Products in float32, also where TensorFloat-32 is chosen for those of torch."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def _card(sae: SparseAutoencoder) -> str:
