@@ -40,12 +40,11 @@
 /* A text at every level: which level's gains colour the tokens, kept in the URL. */
 (function () {
   "use strict";
-  const FULL = 3;
-
   function colour(nest, level) {
+    const full = Number(nest.dataset.full);
     for (const word of nest.querySelectorAll("[data-gains]")) {
       const gain = JSON.parse(word.dataset.gains)[level] || 0;
-      word.style.setProperty("--g", Math.min(Math.abs(gain) / FULL, 1).toFixed(2));
+      word.style.setProperty("--g", Math.min(Math.abs(gain) / full, 1).toFixed(2));
       word.classList.toggle("loses", gain < 0);
     }
     const slider = nest.querySelector(".nest-level");

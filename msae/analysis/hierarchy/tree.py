@@ -40,7 +40,8 @@ TREE = TableSpec(
         "p_by_token",
         pa.float32(),
         "what the tokens alone make of P(parent | child): the same with codes dealt out anew among the occurrences of "
-        "the same token. Where it is as large, the parent covers the child's vocabulary, no more",
+        "the same token. Where it reaches `conditional` too, the edge needs nothing of the context: the parent covers "
+        "the child's vocabulary",
     ),
     Column("p_child_given_parent", pa.float32(), "together / n_parent"),
     Column(

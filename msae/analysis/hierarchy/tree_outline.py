@@ -64,7 +64,7 @@ def _tree_title(result: Result) -> str:
     return (
         f"Feature tree: {summary['edges']:,} edges with P(parent | child) ≥ {summary['conditional']} "
         f"on {summary['n_tokens']:,} tokens; chance gives {summary['edges_by_chance']:,} ({summary['null_model']}), "
-        f"latents in random order {summary['edges_in_random_order']:,.0f}; of {summary['edges_by_token_alone']:,} the "
-        f"tokens alone make as much. "
+        f"latents in random order {summary['edges_in_random_order']:,.0f}; {summary['edges_by_token_alone']:,} of "
+        f"them the tokens alone would make. "
         f"Fire on too few tokens to be tested: {summary['latents_with_too_few_tokens']:,} latents."
     )

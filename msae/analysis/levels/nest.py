@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -41,7 +41,8 @@ NEST = TableSpec(
         "why",
         WORD,
         f"what it was chosen for: '{SPLITS}': most latents with a parent that fires on the same token; '{MISSES}': "
-        f"most tokens with a child but not the parent it has absorbed; '{PLAIN}': others, evenly spaced in the sample",
+        f"most pairs of a token and a child on it without the parent it has absorbed; '{PLAIN}': others, "
+        "evenly spaced in the sample",
     ),
     Column("document", WORD, "name of the document"),
     Column("token_id", pa.int32(), "the token's id"),
@@ -65,7 +66,7 @@ NEST_LEVELS = TableSpec(
     Column("level", pa.int16(), "the level"),
     Column("firings", pa.int64(), "how often its latents fire, on the texts looked at"),
     Column("inside", pa.float32(), "share of these with a parent in the tree that fires on the same token", digits=3),
-    Column("null_inside", pa.float32(), "the same with the tokens that parents fire on dealt out anew", digits=3),
+    Column("null_inside", pa.float32(), "the same with each text's tokens dealt out anew to parents", digits=3),
 )
 
 TABLES = (NEST, NEST_LEVELS)
@@ -160,8 +161,9 @@ def measure_texts(
     drawn = [threads(read.fired, kin.parents, kin.absorbed) for _, _, read in looked_at]
     rows: list[dict[str, Any]] = []
     for number, (place, why) in enumerate(chosen(drawn)):
-        document, passage, _ = looked_at[place]
-        whole = read_at_every_level(source, sae, passage, force=True)
+        document, passage, read = looked_at[place]
+        seen = level_lens(source, sae, passage, force=True) if source.has_language_head else None
+        whole = replace(read, lens=seen)
         rows += [{"text": number, "why": why, "document": document, **row} for row in whole.rows(text)]
     levels = _inside([read for _, _, read in looked_at], drawn, kin, collected.level_of, collected.seed)
     tables = {
@@ -235,15 +237,17 @@ def _inside(
 ) -> list[dict[str, Any]]:
     """How often latents of each level but the first fire inside a parent, and how often were the tokens unrelated."""
     n_levels = int(level_of.max()) + 1
-    offset, firing = 0, []
+    # Within each text: two latents of one subject are no parent and child.
+    stream, offset, firing, dealt = numpy_stream(seed, "nest/null"), 0, [], [np.empty(0, np.int64)]
     for read in texts:
         codes = read.reading.codes
         firing.append(np.stack([codes.row.numpy() + offset, codes.latent.numpy()]))
+        dealt.append(stream.permutation(codes.n_rows) + offset)
         offset += codes.n_rows
     token, latent = np.concatenate(firing, axis=1) if firing else np.empty((2, 0), np.int64)
-    dealt = numpy_stream(seed, "nest/null").permutation(offset)
+    elsewhere_of = np.concatenate(dealt)
     elsewhere: defaultdict[int, set[int]] = defaultdict(set)
-    for place, other in zip(dealt[token].tolist(), latent.tolist(), strict=True):
+    for place, other in zip(elsewhere_of[token].tolist(), latent.tolist(), strict=True):
         elsewhere[place].add(other)
     inside, by_chance = np.zeros(n_levels), np.zeros(n_levels)
     for each in drawn:

@@ -64,6 +64,19 @@ def test_independent_latents_are_inside_as_often_as_by_chance() -> None:
     assert row["inside"] == pytest.approx(row["null_inside"], abs=0.02)
 
 
+def test_latents_of_one_subject_that_fire_independently_within_it_are_inside_as_often_as_by_chance() -> None:
+    """Each text has a parent and a child of its own: dealt out among all texts they would never meet."""
+    generator, texts, parents = torch.Generator().manual_seed(2), [], {}
+    for text in range(40):
+        dense = torch.zeros(60, 80)
+        dense[:, [text, 40 + text]] = (torch.rand(60, 2, generator=generator) < 0.5).float()
+        texts.append(text_of(dense))
+        parents[40 + text] = [text]
+    kin, drawn = Kin(parents=parents, absorbed={}), [threads(read.fired, parents, {}) for read in texts]
+    (row,) = nest._inside(texts, drawn, kin, np.repeat([0, 1], 40), 0)
+    assert row["inside"] == pytest.approx(0.5, abs=0.05) == row["null_inside"]
+
+
 def test_a_level_that_never_fires_has_no_share() -> None:
     dense = torch.zeros(10, 4)
     dense[:, 0] = 1.0

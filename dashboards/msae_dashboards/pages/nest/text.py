@@ -47,7 +47,7 @@ def key(tables: RunTables) -> Content:
         return None
     shares = [
         f"{share(row['inside'], 0)} of level {row['level']}'s firings are inside a parent "
-        f"({share(row['null_inside'], 0)} were tokens dealt out anew)"
+        f"({share(row['null_inside'], 0)} were each text's tokens dealt out anew)"
         for row in tables.table(NEST_LEVELS.name).to_pylist()
         if row["inside"] is not None
     ]

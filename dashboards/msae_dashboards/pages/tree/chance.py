@@ -19,8 +19,8 @@ def render(visit: Visit) -> Content:
         (
             "tokens alone",
             number(found.get("edges_by_token_alone"), 0),
-            "Edges for which P(parent | child) is as large with codes dealt out anew among occurrences of the same "
-            "token: the parent covers the child's vocabulary, and nothing of the context is needed",
+            f"Edges whose P(parent | child) is {found['conditional']} or more with codes dealt out anew among "
+            "occurrences of the same token, too: the parent covers the child's vocabulary, and nothing of the context is needed",
         ),
         (
             "latents in random order",
